@@ -1,0 +1,240 @@
+package front
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"trine/internal/core"
+)
+
+// echo sends back what it is fed. "?" makes it owe; "!" makes it say bye and end;
+// "." asks for a tick, at which it sends "tick".
+type echo struct {
+	w      Wire
+	closed chan error
+	armed  bool
+	fed    int
+}
+
+func (e *echo) Feed(now core.Now, b []byte) error {
+	e.w.Ready()
+	e.fed += len(b)
+	switch s := string(b); {
+	case s == "?":
+		e.w.Owe(100)
+	case s == ".":
+		e.armed = true
+		e.w.TickAt(now.Mono + 5*core.Millisecond)
+	case s[0] == '!':
+		e.w.Out().B = append(e.w.Out().B, "bye"...)
+		return errors.New("told to end")
+	default:
+		e.w.Out().B = append(e.w.Out().B, b[:len(b)/2]...)
+		e.w.Out().Share(append([]byte(nil), b[len(b)/2:]...))
+	}
+	return nil
+}
+
+func (e *echo) Tick(core.Now) core.Time {
+	if e.armed {
+		e.armed = false
+		e.w.Out().B = append(e.w.Out().B, "tick"...)
+	}
+	return 0
+}
+
+func (e *echo) Drained(core.Now) {}
+
+func (e *echo) Shut(core.Now) {
+	e.w.Out().B = append(e.w.Out().B, "shut"...)
+	e.w.End(nil)
+}
+
+func (e *echo) Closed(_ core.Now, err error) { e.closed <- err }
+
+type house struct {
+	*Server
+	conns  chan *echo
+	closed chan error
+}
+
+func serve(t *testing.T, o Options) *house {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{conns: make(chan *echo, 100), closed: make(chan error, 100)}
+	o.Name = "echo"
+	o.Open = func(w Wire) Conn {
+		e := &echo{w: w, closed: h.closed}
+		h.conns <- e
+		return e
+	}
+	h.Server = Serve(l, o)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = h.Shutdown(ctx)
+		goleak.VerifyNone(t)
+	})
+	return h
+}
+
+func (h *house) dial(t *testing.T) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", h.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func say(t *testing.T, c net.Conn, s string) {
+	t.Helper()
+	if _, err := c.Write([]byte(s)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func hear(t *testing.T, c net.Conn, want string) {
+	t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	b := make([]byte, len(want))
+	if _, err := io.ReadFull(c, b); err != nil || string(b) != want {
+		t.Fatalf("heard %q, %v; want %q", b, err, want)
+	}
+}
+
+func TestWhatIsFedComesBackAndATickFires(t *testing.T) {
+	h := serve(t, Options{})
+	c := h.dial(t)
+	say(t, c, "hello")
+	hear(t, c, "hello")
+	say(t, c, ".")
+	hear(t, c, "tick")
+}
+
+func TestWhatStandsInOutIsReadBeforeTheEnd(t *testing.T) {
+	h := serve(t, Options{})
+	c := h.dial(t)
+	say(t, c, "!")
+	say(t, c, "unread") // would reset the connection if it were closed at once
+	hear(t, c, "bye")
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		t.Fatalf("after the goodbye: %v", err)
+	}
+	c.Close()
+	if err := <-h.closed; err == nil || err.Error() != "told to end" {
+		t.Fatalf("closed with %v", err)
+	}
+}
+
+func TestReadingStopsWhileTooMuchIsOwed(t *testing.T) {
+	for name, o := range map[string]Options{
+		"the connection": {BytesMax: 100},
+		"the node":       {Budget: NewBudget(100)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := serve(t, o)
+			c := h.dial(t)
+			say(t, c, "?")
+			e := <-h.conns
+			for fed := 0; fed == 0; time.Sleep(time.Millisecond) {
+				e.w.Lock()
+				fed = e.fed
+				e.w.Unlock()
+			}
+			say(t, c, "held")
+			_ = c.SetReadDeadline(time.Now().Add(30 * time.Millisecond))
+			if n, err := c.Read(make([]byte, 9)); n > 0 || err == nil {
+				t.Fatal("it read on although it owes too much")
+			}
+			e.w.Lock()
+			e.w.Owe(-100)
+			e.w.Unlock()
+			hear(t, c, "held")
+		})
+	}
+}
+
+func TestASilentHandshakeEnds(t *testing.T) {
+	h := serve(t, Options{Handshake: 20 * time.Millisecond})
+	c := h.dial(t)
+	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		t.Fatalf("got %v", err)
+	}
+	if err := <-h.closed; core.KindOf(err) != core.Unavailable {
+		t.Fatalf("closed with %v", err)
+	}
+}
+
+func TestShutdownSaysGoodbyeAndWaits(t *testing.T) {
+	h := serve(t, Options{})
+	c := h.dial(t)
+	say(t, c, "x")
+	hear(t, c, "x")
+	go func() { _, _ = io.Copy(io.Discard, c) }()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := h.Shutdown(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-h.closed; err != nil {
+		t.Fatalf("closed with %v", err)
+	}
+	if h.Conns() != 0 {
+		t.Fatal("a connection is left")
+	}
+}
+
+func TestConnectionsAboveTheMaximumAreClosed(t *testing.T) {
+	h := serve(t, Options{ConnsMax: 1})
+	c := h.dial(t)
+	say(t, c, "x")
+	hear(t, c, "x")
+	d := h.dial(t)
+	_ = d.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := d.Read(make([]byte, 1)); err == nil {
+		t.Fatal("a second connection was served")
+	}
+}
+
+func TestTheSameOverTLS(t *testing.T) {
+	h := serve(t, Options{TLS: selfSigned(t)})
+	c := tls.Client(h.dial(t), &tls.Config{InsecureSkipVerify: true})
+	say(t, c, "hello")
+	hear(t, c, "hello")
+	say(t, c, "!")
+	hear(t, c, "bye")
+	if e := <-h.conns; e.w.Info().TLS == nil {
+		t.Fatal("the connection does not know that it is encrypted")
+	}
+}
+
+func selfSigned(t *testing.T) *tls.Config {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}
