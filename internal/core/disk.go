@@ -30,7 +30,9 @@ type Load struct {
 	ID       uint64
 	Stream   StreamID
 	ByIndex  bool
-	Index    Index  // from here, where ByIndex
+	Index    Index // from here, where ByIndex
+	ByStamp  bool
+	Stamp    Stamp  // from the batch that holds the first record at or after Stamp, where ByStamp
 	From     Offset // else from the batch that holds this offset, or the next there is
 	BytesMax int    // the first entry always fits
 }
