@@ -245,6 +245,7 @@ type Join struct {
 	Empty     bool // no cluster on its disk
 	Rack      string
 	Addresses map[string]string
+	Named     []NodeID // the nodes that its configuration names, itself included
 }
 
 // JoinAnswer tells what the answering node knows of its cluster.
