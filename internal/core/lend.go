@@ -16,10 +16,11 @@ type Attach struct {
 	Consumer  ConsumerID
 	Messages  int32  // credit: how many may be lent; -1: any number
 	Bytes     int64  // credit in bytes; one message always fits; 0: 1 MiB
-	Renew     bool   // a settlement gives its message's credit back (a prefetch window)
+	Renew     bool   // a settlement gives its message's credit back (a prefetch window); bytes come back with Credit alone
 	Settled   bool   // what is lent counts as accepted at once
 	Exclusive bool   // Locked where another consumer is attached, and for later ones
 	Priority  int32  // higher first, while it has credit
+	Aside     bool   // takes single messages with Credit: no rule and no count of consumers sees it
 	Tag       string // shown by Inspect
 }
 
@@ -51,6 +52,7 @@ type Credit struct {
 	Messages int32 // added; may be negative
 	Bytes    int64 // added
 	Drain    bool  // lend what can be lent now, take back the rest of the credit, say Drained
+	Stop     bool  // it is a consumer no longer, but keeps what it holds until it settles or detaches
 }
 
 // Outcome is what became of a lent message.
