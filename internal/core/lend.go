@@ -16,7 +16,7 @@ type Attach struct {
 	Consumer  ConsumerID
 	Messages  int32  // credit: how many may be lent; -1: any number
 	Bytes     int64  // credit in bytes; one message always fits; 0: 1 MiB
-	Renew     bool   // a settlement gives its message's credit back (a prefetch window); bytes come back with Credit alone
+	Renew     bool   // a settlement gives its message's credit back; bytes come back with Credit alone
 	Settled   bool   // what is lent counts as accepted at once
 	Exclusive bool   // Locked where another consumer is attached, and for later ones
 	Priority  int32  // higher first, while it has credit
