@@ -190,3 +190,16 @@ func SetStamp(b []byte, s core.Stamp) {
 func sum(b []byte) {
 	binary.BigEndian.PutUint32(b[atCRC:], crc32.Checksum(b[atAttrs:], castagnoli))
 }
+
+// SetProducer writes whose batch it is, and sums it again: for tests, and for
+// those who turn a batch of another form into one of this.
+func SetProducer(b []byte, producer int64, epoch int16, sequence int32, transactional bool) {
+	binary.BigEndian.PutUint64(b[atProducer:], uint64(producer))
+	binary.BigEndian.PutUint16(b[atPEpoch:], uint16(epoch))
+	binary.BigEndian.PutUint32(b[atSequence:], uint32(sequence))
+	b[atAttrs+1] &^= bitTxn
+	if transactional {
+		b[atAttrs+1] |= bitTxn
+	}
+	sum(b)
+}
