@@ -188,6 +188,7 @@ func (c *coder) queueBody(b core.Body) {
 		sig(c, &b.Messages)
 		sig(c, &b.Bytes)
 		c.flag(&b.Drain)
+		c.flag(&b.Stop)
 		name(c, &b.Incarnation)
 	case *core.SettleAsk:
 		uns(c, &b.Stream)

@@ -31,12 +31,12 @@ const (
 	WrongNode            // the one who answers is not the one who was called
 	Cloned               // the same disk or node is connected as another run
 	NotReady             // it has no cluster yet, or is stopping: call again
-	Twice                // the link stands already
+	Misplaced            // it asks what this side does not do
 )
 
 var refusalTexts = [...]string{"accepted", "no common protocol version", "another cluster",
 	"another node than the one called", "this node or disk is already connected as another process",
-	"not ready", "already connected"}
+	"not ready", "not asked of this side"}
 
 func (r Refusal) String() string {
 	if int(r) < len(refusalTexts) {
@@ -53,7 +53,9 @@ func (r Refusal) String() string {
 //	8   8  cluster, 0: none yet
 //	16  4  node   20  8  disk   28  8  incarnation
 //	36  4  the node that it calls; 0 in an answer
-//	40  1  purpose   41  1  refusal   42  1  length n of the text   43  n  text
+//	40  8  link: drawn by the caller, the same for both connections of a link
+//	48  1  purpose   49  1  refusal
+//	50  1  length n of the text, and n bytes   ..  1  length of the address, and it
 //	    4  CRC32C of all that stands before
 //
 // A later version may put more before the CRC32C; what is not known is skipped.
@@ -62,15 +64,17 @@ type Hello struct {
 	Cluster        uint64
 	Peer           core.Peer
 	Calls          core.NodeID
+	Link           uint64
 	Purpose        Purpose
 	Refusal        Refusal
 	Text           string // of the refusal, at most 255 bytes
+	Address        string // where the sender can be called, at most 255 bytes
 }
 
 // The lengths of a Hello, in bytes. HelloPrefix are enough to know the length.
 const (
 	HelloPrefix = 6
-	HelloMin    = 47
+	HelloMin    = 56
 	HelloMax    = 1024
 )
 
@@ -81,20 +85,21 @@ var ErrStranger = errors.New("read hello: it does not begin with \"TRIN\": not a
 
 // AppendHello appends h to dst.
 func AppendHello(dst []byte, h Hello) []byte {
-	if len(h.Text) > 255 {
-		h.Text = h.Text[:255]
-	}
+	h.Text, h.Address = h.Text[:min(len(h.Text), 255)], h.Address[:min(len(h.Address), 255)]
 	start := len(dst)
 	dst = append(dst, magic...)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(HelloMin+len(h.Text)))
+	dst = binary.BigEndian.AppendUint16(dst, uint16(HelloMin+len(h.Text)+len(h.Address)))
 	dst = append(dst, h.Oldest, h.Newest)
 	dst = binary.BigEndian.AppendUint64(dst, h.Cluster)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(h.Peer.Node))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(h.Peer.Disk))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(h.Peer.Incarnation))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(h.Calls))
+	dst = binary.BigEndian.AppendUint64(dst, h.Link)
 	dst = append(dst, byte(h.Purpose), byte(h.Refusal), byte(len(h.Text)))
 	dst = append(dst, h.Text...)
+	dst = append(dst, byte(len(h.Address)))
+	dst = append(dst, h.Address...)
 	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
@@ -126,13 +131,16 @@ func DecodeHello(b []byte) (Hello, error) {
 		Peer: core.Peer{Node: core.NodeID(binary.BigEndian.Uint32(b[16:])),
 			Disk:        core.DiskID(binary.BigEndian.Uint64(b[20:])),
 			Incarnation: core.Incarnation(binary.BigEndian.Uint64(b[28:]))},
-		Calls:   core.NodeID(binary.BigEndian.Uint32(b[36:])),
-		Purpose: Purpose(b[40]), Refusal: Refusal(b[41])}
-	text := 43 + int(b[42])
-	if text > n-4 {
-		return Hello{}, fmt.Errorf("read hello: its text is longer than it")
+		Calls: core.NodeID(binary.BigEndian.Uint32(b[36:])), Link: binary.BigEndian.Uint64(b[40:]),
+		Purpose: Purpose(b[48]), Refusal: Refusal(b[49])}
+	rest := b[50 : n-4]
+	for _, p := range []*string{&h.Text, &h.Address} {
+		if len(rest) == 0 || 1+int(rest[0]) > len(rest) {
+			return Hello{}, errors.New("read hello: its texts are longer than it")
+		}
+		end := 1 + int(rest[0])
+		*p, rest = string(rest[1:end]), rest[end:]
 	}
-	h.Text = string(b[43:text])
 	return h, nil
 }
 

@@ -293,9 +293,7 @@ func TestHelloComesBackAndDamageIsFound(t *testing.T) {
 			h.Peer.Node, h.Calls = 1, 2
 		}
 		b := AppendHello(nil, h)
-		if len(h.Text) > 255 {
-			h.Text = h.Text[:255]
-		}
+		h.Text, h.Address = h.Text[:min(len(h.Text), 255)], h.Address[:min(len(h.Address), 255)]
 		got, err := DecodeHello(b)
 		if err != nil || got != h {
 			t.Fatalf("sent %+v, got %+v, %v", h, got, err)
