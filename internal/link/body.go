@@ -273,6 +273,7 @@ func (c *coder) attach(a *core.Attach) {
 	sig(c, &a.Messages)
 	sig(c, &a.Bytes)
 	c.flag(&a.Renew)
+	c.flag(&a.Aside)
 	c.flag(&a.Settled)
 	c.flag(&a.Exclusive)
 	sig(c, &a.Priority)
