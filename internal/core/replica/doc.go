@@ -3,12 +3,12 @@
 // shard, does not know which it has: it calls the copy with what happened and then
 // Ready, which says what to write, what to send and what holds.
 //
-//	                 Propose        Step, Tick, Assign        Persisted(write)
-//	                    |                  |                        ^
-//	                    v                  v                        |
-//	   tail:  [checkpoint] index+1 ........ committed ..... last  -> Ready.Writes
-//	                                                              -> Ready.Sends
-//	                                                              -> Ready.Committed
+//	              Propose        Step, Tick, Assign        Persisted(write)
+//	                 |                  |                        ^
+//	                 v                  v                        |
+//	tail:  [checkpoint] index+1 ........ committed ..... last  -> Ready.Writes
+//	                                                           -> Ready.Sends
+//	                                                           -> Ready.Committed
 //
 // Leader-follower (NewFollowing): the catalog names leader, epoch and in-sync set.
 // The leader pushes; an entry holds when the policy's copies have it; logs are
