@@ -1,0 +1,360 @@
+package queue
+
+import (
+	"math"
+	"slices"
+
+	"trine/internal/core"
+)
+
+// bytesCredit is the window of who names none: 1 MiB.
+const bytesCredit = 1 << 20
+
+// consumer is one attachment.
+type consumer struct {
+	core.Attach
+	id      core.Consumer
+	node    core.NodeID
+	credit  int64 // messages; noLimit: any number
+	window  int64 // bytes credit never gets above it
+	bytes   int64
+	held    held
+	queued  bool // it stands in its group
+	drain   bool
+	stopped bool
+	counted bool // the rules for consumers see it
+}
+
+const noLimit = math.MaxInt64
+
+// hungry says whether it may be lent a message.
+func (c *consumer) hungry() bool { return c.credit > 0 && c.bytes > 0 && !c.stopped }
+
+// group is the consumers of one priority that may be lent something, in turns.
+type group struct {
+	priority int32
+	ring     deque[*consumer]
+}
+
+// Attach lets a consumer be lent messages. held is what it has of an earlier leader,
+// or of an earlier link to this one, including what its node has not yet seen
+// settled; what it was lent and does not have goes back, uncounted. Credit counts
+// beside what it holds; with Renew it is a window that counts what is held. Locked
+// where somebody has the queue exclusively or, for who asks that, is there already.
+func (q *Queue) Attach(
+	id core.Consumer, node core.NodeID, a *core.Attach, held []core.OffsetRange,
+) core.Kind {
+	l := q.lead
+	if l == nil {
+		return core.NotLeader
+	}
+	c := l.byName[id]
+	if l.locked(c, a) {
+		return core.Locked
+	}
+	if c == nil {
+		c = &consumer{id: id}
+		l.byName[id] = c
+		l.consumers = append(l.consumers, c)
+	} else {
+		l.reconcile(q, c, held)
+	}
+	l.unqueue(c)
+	l.drains = slices.DeleteFunc(l.drains, func(x *consumer) bool { return x == c })
+	if c.counted {
+		l.discount(c)
+	}
+	c.Attach, c.node = *a, node
+	c.stopped, c.drain = false, false
+	for _, r := range held {
+		l.keep(q, c, r)
+	}
+	c.credit = noLimit
+	if a.Messages >= 0 {
+		c.credit = int64(a.Messages)
+		if a.Renew {
+			c.credit -= int64(len(c.held.items()))
+		}
+	}
+	if c.window = a.Bytes; c.window <= 0 {
+		c.window = bytesCredit
+	}
+	c.bytes = c.window
+	if !a.Aside {
+		l.count(c)
+	}
+	l.elect(q)
+	l.enqueue(q, c)
+	return core.OK
+}
+
+// locked says whether an attachment is refused because of others.
+func (l *leader) locked(c *consumer, a *core.Attach) bool {
+	others := l.counting
+	if c != nil && c.counted {
+		others--
+	}
+	return l.exclusive != nil && l.exclusive != c || a.Exclusive && others > 0
+}
+
+// count makes c a consumer in the eyes of the rules, discount one no longer.
+func (l *leader) count(c *consumer) {
+	c.counted = true
+	l.counting++
+	l.used, l.unused = true, false
+	if c.Exclusive {
+		l.exclusive = c
+	}
+}
+
+func (l *leader) discount(c *consumer) {
+	c.counted = false
+	l.counting--
+	if l.exclusive == c {
+		l.exclusive = nil
+	}
+}
+
+// keep leaves in a consumer's hands what an earlier leader, or an earlier link,
+// lent it.
+func (l *leader) keep(q *Queue, c *consumer, r core.OffsetRange) {
+	s := &q.state
+	for _, part := range s.live.list(r.From, r.To) {
+		for o := part.From; o <= part.To; o++ {
+			if o >= l.under && !l.again.has(o) || !l.pull(s, o) {
+				continue
+			}
+			l.again.add(o, o)
+			size := s.spans.bytes(o, o)
+			c.held.add(loan{o, int32(min(size, math.MaxInt32)), min(s.priority(o), q.set.Priorities)})
+			l.lent++
+		}
+	}
+}
+
+// reconcile takes back what a consumer was lent and never got.
+func (l *leader) reconcile(q *Queue, c *consumer, held []core.OffsetRange) {
+	var has ranges
+	for _, r := range held {
+		has.add(r.From, r.To)
+	}
+	items := c.held.items()
+	for i := 0; i < len(items); {
+		if has.has(items[i].offset) {
+			i++
+			continue
+		}
+		l.release(q, items[i])
+		c.held.cut(i, i+1)
+		items = c.held.items()
+	}
+}
+
+// release puts a message that was lent back into its old place, uncounted.
+func (l *leader) release(q *Queue, h loan) {
+	l.lent--
+	l.again.add(h.offset, h.offset)
+	l.restore(q, h)
+}
+
+// restore makes a message ready again in its old place.
+func (l *leader) restore(q *Queue, h loan) {
+	if at := q.state.expires[h.offset]; at != 0 {
+		l.expiries.push(timed{at, h.offset})
+	}
+	l.enter(h.offset, h.offset, min(h.priority, q.set.Priorities), int64(h.size))
+}
+
+// enqueue puts a consumer in its group's line, where it may be lent something.
+func (l *leader) enqueue(q *Queue, c *consumer) {
+	if c.queued || !l.served(q, c) {
+		return
+	}
+	i, ok := slices.BinarySearchFunc(l.groups, c.Priority, func(g *group, p int32) int {
+		switch {
+		case g.priority > p:
+			return -1
+		case g.priority < p:
+			return 1
+		}
+		return 0
+	})
+	if !ok {
+		l.groups = slices.Insert(l.groups, i, &group{priority: c.Priority})
+	}
+	l.groups[i].ring.push(c)
+	c.queued = true
+}
+
+// served says whether a consumer may be lent a message now.
+func (l *leader) served(q *Queue, c *consumer) bool {
+	return c.hungry() && (!q.set.SingleActive || c.Aside || c == l.active && !l.yields())
+}
+
+// unqueue takes a consumer out of the lines.
+func (l *leader) unqueue(c *consumer) {
+	if !c.queued {
+		return
+	}
+	for _, g := range l.groups {
+		g.ring.list = slices.DeleteFunc(g.ring.list, func(x *consumer) bool { return x == c })
+		g.ring.head = min(g.ring.head, len(g.ring.list))
+	}
+	c.queued = false
+}
+
+// pick gives the consumer whose turn it is; nil where nobody can be lent anything.
+func (l *leader) pick(q *Queue) *consumer {
+	for _, g := range l.groups {
+		for g.ring.len() > 0 {
+			c := *g.ring.front()
+			if l.served(q, c) {
+				return c
+			}
+			g.ring.pop()
+			c.queued = false
+		}
+	}
+	return nil
+}
+
+// rotate lets the next of a group have its turn.
+func (l *leader) rotate(q *Queue, c *consumer) {
+	for _, g := range l.groups {
+		if g.priority == c.Priority {
+			g.ring.pop()
+			c.queued = false
+			l.enqueue(q, c)
+			return
+		}
+	}
+}
+
+// best gives who should be the active one: of the highest priority, the first that came.
+func (l *leader) best() *consumer {
+	var best *consumer
+	for _, c := range l.consumers {
+		if c.counted && (best == nil || c.Priority > best.Priority) {
+			best = c
+		}
+	}
+	return best
+}
+
+// yields says whether the active consumer gets nothing more because one of a higher
+// priority waits for it to settle what it holds.
+func (l *leader) yields() bool {
+	return l.active != nil && l.first != l.active && l.first != nil &&
+		l.first.Priority > l.active.Priority
+}
+
+// elect makes the right consumer the active one, where the queue has one.
+func (l *leader) elect(q *Queue) {
+	if !q.set.SingleActive {
+		l.active, l.first = nil, nil
+		return
+	}
+	l.first = l.best()
+	stays := l.active != nil && l.active.counted
+	if stays && (!l.yields() || len(l.active.held.items()) > 0) {
+		return
+	}
+	if l.active = l.first; l.active != nil {
+		l.enqueue(q, l.active)
+	}
+}
+
+// Credit gives a consumer more, or less, to be lent. That of nobody is passed over.
+func (q *Queue) Credit(id core.Consumer, cr *core.Credit) {
+	l := q.lead
+	if l == nil || l.byName[id] == nil {
+		return
+	}
+	c := l.byName[id]
+	if c.credit != noLimit {
+		c.credit = min(c.credit+int64(cr.Messages), math.MaxInt32)
+	}
+	c.bytes = min(c.bytes+cr.Bytes, c.window)
+	if cr.Drain && !c.drain {
+		c.drain = true
+		l.drains = append(l.drains, c)
+	}
+	if cr.Stop {
+		c.stopped = true
+		l.left(q, c)
+	}
+	l.enqueue(q, c)
+}
+
+// left follows from a consumer's being one no longer.
+func (l *leader) left(q *Queue, c *consumer) {
+	if !c.counted {
+		return
+	}
+	l.discount(c)
+	l.unused = l.counting == 0
+	l.elect(q)
+}
+
+// Detach ends an attachment by its client's doing: what it held goes back to its
+// old place, and counts as returned.
+func (q *Queue) Detach(id core.Consumer) {
+	if l := q.lead; l != nil && l.byName[id] != nil {
+		l.detach(q, l.byName[id], true)
+	}
+}
+
+// DetachNode ends the attachments of a run of a node that cannot be reached. What
+// they held goes back uncounted: their clients did nothing.
+func (q *Queue) DetachNode(i core.Incarnation) {
+	if q.lead == nil {
+		return
+	}
+	for _, c := range slices.Clone(q.lead.consumers) {
+		if c.id.Incarnation == i {
+			q.lead.detach(q, c, false)
+		}
+	}
+}
+
+// Over ends what a run of a node had here for good: it is dead, and its session
+// sends nothing more.
+func (q *Queue) Over(i core.Incarnation) {
+	l := q.lead
+	if l == nil {
+		return
+	}
+	q.DetachNode(i)
+	s := core.SessionOf(i)
+	if _, ok := l.taken[s]; ok {
+		delete(l.taken, s)
+		l.next.over = append(l.next.over, s)
+	}
+}
+
+// End ends all attachments because the queue is gone, or lives elsewhere: their
+// holders are told why.
+func (q *Queue) End(why core.Kind) {
+	if q.lead == nil {
+		return
+	}
+	for _, c := range slices.Clone(q.lead.consumers) {
+		q.lead.ended = append(q.lead.ended, Ended{c.id, c.node, why})
+		q.lead.detach(q, c, false)
+	}
+}
+
+func (l *leader) detach(q *Queue, c *consumer, counted bool) {
+	for _, h := range c.held.items() {
+		if counted {
+			l.giveBack(q, h, false)
+		} else {
+			l.release(q, h)
+		}
+	}
+	l.unqueue(c)
+	delete(l.byName, c.id)
+	l.consumers = slices.DeleteFunc(l.consumers, func(x *consumer) bool { return x == c })
+	l.drains = slices.DeleteFunc(l.drains, func(x *consumer) bool { return x == c })
+	l.left(q, c)
+}
