@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"fmt"
+
 	"trine/internal/core"
 )
 
@@ -8,32 +10,83 @@ import (
 // result: an encoded Result. Bytes that are no command change nothing.
 func (c *Catalog) Apply(index core.Index, command []byte) []byte {
 	core.Assert(index > c.applied, "catalog entry %d applied after %d", index, c.applied)
-	c.applied = index
-	r := &reader{b: command}
-	if r.byte() != version {
-		r.fail("its version is not known")
+	c.applied, c.minted = index, 0
+	res := c.apply(&reader{b: command})
+	if res.Revision == 0 {
+		res.Revision = c.revision()
 	}
-	if err := r.end("decode command"); err != nil {
-		return Result{Kind: core.Invalid, Detail: r.why}.Encode()
-	}
-	return Result{}.Encode()
+	return res.Encode()
 }
 
-func empty(cluster uint64) *Catalog { return &Catalog{cluster: cluster} }
+// revision is that of the present command.
+func (c *Catalog) revision() core.Revision { return core.Revision(c.applied) }
 
-func (c *Catalog) addNode(id core.NodeID) *node           { return &node{} }
-func (c *Catalog) addStream(st *stream)                   {}
-func (c *Catalog) growing() bool                          { return len(c.short) > 0 }
-func (c *Catalog) asks(st *stream, disk core.DiskID) bool { return false }
+// apply reads the whole command before it changes anything.
+func (c *Catalog) apply(r *reader) Result {
+	if v := r.byte(); r.why == "" && v != version {
+		r.fail(fmt.Sprintf("its version %d is not known", v))
+	}
+	switch k := kind(r.byte()); k {
+	case kindPut:
+		return c.applyPut(r)
+	case kindRegister:
+		return c.applyRegister(r)
+	case kindFence, kindHandOver:
+		p := r.peer()
+		if r.bad() {
+			break
+		}
+		if k == kindFence {
+			return c.fence(p)
+		}
+		return c.handOver(p)
+	case kindInSync:
+		return c.applyInSync(r)
+	case kindMove:
+		name, to := r.string(), r.nodes()
+		if !r.bad() {
+			return c.applyMove(name, to)
+		}
+	case kindReport:
+		return c.applyReport(r)
+	case kindDecide:
+		name, disk := r.string(), core.DiskID(r.uint())
+		if !r.bad() {
+			return c.decide(name, disk)
+		}
+	case kindPrefer:
+		if ids := r.streams(); !r.bad() {
+			return c.prefer(ids)
+		}
+	case kindChanged:
+		return c.applyChanged(r)
+	case kindGrow:
+		if !r.bad() {
+			return c.grow()
+		}
+	case kindVote:
+		if nodes := r.nodes(); !r.bad() {
+			return c.vote(nodes)
+		}
+	default:
+		if r.why == "" {
+			r.fail(fmt.Sprintf("its kind %d is not known", k))
+		}
+	}
+	return r.invalid()
+}
 
-// Encode gives the whole catalog: equal catalogs give equal bytes.
-func (c *Catalog) Encode() []byte { return nil }
+// bad says that what was read is no whole command.
+func (r *reader) bad() bool { return r.end("") != nil }
 
-// Decode reads what Encode gave. Everything in it counts as changed.
-func Decode(b []byte) (*Catalog, error) { return nil, nil }
+func (r *reader) invalid() Result {
+	return Result{Kind: core.Invalid, Detail: "no command: " + r.why}
+}
 
-// Replace says that c takes the place of old: what old had and c has not is gone.
-func (c *Catalog) Replace(old *Catalog) {}
-
-// Describe gives the whole catalog as text, for stories and operators.
-func (c *Catalog) Describe() string { return "" }
+// refused is a Result that says why nothing was done.
+func refused(k core.Kind, name, detail string, args ...any) Result {
+	if len(args) > 0 {
+		detail = fmt.Sprintf(detail, args...)
+	}
+	return Result{Kind: k, Name: name, Detail: detail}
+}

@@ -19,12 +19,13 @@ type Catalog struct {
 	infos   []core.NodeInfo // what Nodes gives; nil: to be made again
 	alive   int
 
-	streams map[core.StreamID]*stream
-	ids     idSet // all of streams
-	names   *ordered[*stream]
-	on      map[core.DiskID]*idSet // whose copies live there
-	short   idSet                  // have fewer copies than they asked for
-	waiting idSet                  // wait for reports of doubtful copies
+	streams    map[core.StreamID]*stream
+	ids        idSet // all of streams
+	names      *ordered[*stream]
+	on         map[core.DiskID]*idSet // whose copies live there
+	short      idSet                  // have fewer copies than they asked for
+	unfinished bool                   // growStreams stopped at its bound
+	waiting    idSet                  // wait for reports of doubtful copies
 
 	documents *ordered[*core.Document]
 	owned     map[run]*belongings
@@ -131,21 +132,18 @@ func (c *Catalog) List(prefix string) []*core.Stream {
 // On gives the streams that have a copy on a disk, in order of their ids, with the
 // catalog itself.
 func (c *Catalog) On(disk core.DiskID) []*core.Stream {
-	if c.on[disk] == nil {
-		return nil
-	}
-	return c.snapshots(*c.on[disk])
+	return c.snapshots(c.on[disk].list())
 }
 
 // Led gives the leader-follower streams that a node leads, or that wait for it.
 func (c *Catalog) Led(id core.NodeID) []*core.Stream {
 	if n := c.nodes[id]; n != nil {
-		return c.snapshots(n.leads)
+		return c.snapshots(n.leads.list())
 	}
 	return nil
 }
 
-func (c *Catalog) snapshots(ids idSet) []*core.Stream {
+func (c *Catalog) snapshots(ids []core.StreamID) []*core.Stream {
 	out := make([]*core.Stream, len(ids))
 	for i, id := range ids {
 		out[i] = c.streams[id].Stream
@@ -196,12 +194,12 @@ func (c *Catalog) Target(id core.StreamID) (core.Policy, bool) {
 
 // Growing says that streams still have fewer copies than they asked for and could
 // have: Grow should be proposed.
-func (c *Catalog) Growing() bool { return c.growing() }
+func (c *Catalog) Growing() bool { return c.unfinished }
 
 // Asked gives the streams that wait for a Report of the copy on a disk.
 func (c *Catalog) Asked(disk core.DiskID) []core.StreamID {
 	var out []core.StreamID
-	for _, id := range c.waiting {
+	for _, id := range c.waiting.list() {
 		if c.asks(c.streams[id], disk) {
 			out = append(out, id)
 		}
