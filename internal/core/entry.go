@@ -12,6 +12,7 @@ const (
 	EntrySeal                         // the last entry under a kind of replication
 	EntryCatalog                      // a change of the catalog: core/catalog reads it
 	EntryMoved                        // the flush rule changed here: the road to disk is another
+	EntryTrim                         // records below the offset in Data (8 bytes) are no longer wanted
 )
 
 // Entry is what is replicated. Data is immutable once the entry was proposed and

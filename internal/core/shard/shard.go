@@ -182,8 +182,8 @@ type Config struct {
 	Rack      string
 	Addresses map[string]string // registered in the catalog: core.NodeInfo.Addresses
 	Peers     []core.NodeID     // the nodes named beside it; empty: it forms a cluster alone
-	Cluster   uint64        // of the cluster that was formed or found
-	Voters    []core.Member // the first voters of the catalog, as Join found them; what the disk knows wins
+	Cluster   uint64            // of the cluster that was formed or found
+	Voters    []core.Member     // the first voters of the catalog, as Join found them; what the disk knows wins
 	Disk      core.DiskReport
 	Seed      uint64 // of the shard's own pseudo-random numbers
 	Options   Options

@@ -1,0 +1,187 @@
+package shard
+
+import (
+	"trine/internal/core"
+	"trine/internal/core/record"
+	"trine/internal/core/stream"
+)
+
+// asker is who waits for an answer: a batch that this node entered, a front end's
+// finished batch, or another node.
+type asker struct {
+	flight *flight // entered here, by session
+	to     core.Appender
+	token  uint64
+	peer   *peer // another node
+	run    core.Incarnation
+	id     uint64
+}
+
+// ack is an append whose answer has not left.
+type ack struct {
+	index core.Index
+	level core.Ack
+	until core.Time // after which nobody is to wait
+	who   asker
+	done  core.Appended
+}
+
+// enter appends one batch to a copy that leads, or says why not. Its answer is
+// Unknown after wait.
+func (s *Shard) enter(m *core.Enter, wait core.Time, who asker) {
+	c := s.copies[m.Stream]
+	if c == nil || !c.leads {
+		s.refuse(who, s.notLeader("append", m.Stream))
+		return
+	}
+	if m.IfEpoch != 0 && m.IfEpoch != c.epoch {
+		s.refuse(who, &core.Error{Op: "append", Name: c.def.Name, Kind: core.Fenced, Epoch: c.epoch})
+		return
+	}
+	h, err := record.Parse(m.Batch)
+	if err != nil || h.Size() != len(m.Batch) {
+		s.refuse(who, &core.Error{Op: "append", Name: c.def.Name, Kind: core.Invalid, Err: err})
+		return
+	}
+	st := c.rep.Status()
+	if m.Ack == core.AckCommit && !st.MinOK {
+		s.refuse(who, &core.Error{Op: "append", Name: c.def.Name, Kind: core.Refused, Epoch: c.epoch})
+		return
+	}
+	a := ack{level: m.Ack, until: s.now.Mono + wait, who: who, done: core.Appended{Start: c.start, Stamp: h.Max, Epoch: c.epoch}}
+	switch verdict, base := c.ahead.Check(&h); verdict {
+	case stream.New:
+	case stream.Repeated, stream.RepeatedLost:
+		a.index, a.done.Base = st.Last, base
+		if verdict == stream.RepeatedLost {
+			a.done.Base = -1
+		}
+		s.await(c, a)
+		return
+	case stream.Gap:
+		s.refuse(who, &core.Error{Op: "append", Name: c.def.Name, Kind: core.OutOfOrder})
+		return
+	default:
+		s.refuse(who, &core.Error{Op: "append", Name: c.def.Name, Kind: core.Fenced,
+			Detail: "the producer's epoch is over"})
+		return
+	}
+	if c.q != nil && c.ready && !c.def.Queue.DropHead && c.q.Full(int64(h.Count), int64(len(m.Batch))) {
+		s.refuse(who, &core.Error{Op: "append", Name: c.def.Name, Kind: core.Full, Detail: "queue length limit"})
+		return
+	}
+	e := []core.Entry{{Kind: core.EntryBatch, Count: h.LastDelta + 1, Data: m.Batch}}
+	if err := c.rep.Propose(s.now.Mono, e); err != nil {
+		s.refuse(who, asError("append", err))
+		return
+	}
+	c.ahead.Append(&e[0])
+	a.index, a.done.Base = e[0].Index, e[0].Base
+	s.await(c, a)
+}
+
+func (s *Shard) await(c *copyOf, a ack) {
+	if a.level == core.AckNone {
+		s.reply(&a, a.done, nil)
+	} else {
+		c.acks = append(c.acks, a)
+	}
+	s.mark(c)
+}
+
+// acknowledge answers the appends that hold as they asked. Below every in-sync copy
+// an answer needs this node's lease; without it the answer waits.
+func (s *Shard) acknowledge(c *copyOf) {
+	if len(c.acks) == 0 {
+		return
+	}
+	st := c.rep.Status()
+	free := c.def == nil || c.def.Policy.Election == core.ElectNone || s.leased()
+	keep := c.acks[:0]
+	for i := range c.acks {
+		a := &c.acks[i]
+		holds := a.index <= c.done
+		if a.level == core.AckLeader && !c.raft {
+			holds = a.index <= st.Persisted
+		}
+		gated := a.level == core.AckLeader || c.def != nil && c.def.Policy.Commit == core.CommitLeader
+		if !holds || gated && !free {
+			keep = append(keep, *a)
+			continue
+		}
+		a.done.InSync = st.InSync
+		s.reply(a, a.done, nil)
+	}
+	clear(c.acks[len(keep):])
+	c.acks = keep
+}
+
+// expireAcks answers Unknown to those who waited as long as they wished.
+func (s *Shard) expireAcks(c *copyOf) {
+	keep := c.acks[:0]
+	for i := range c.acks {
+		a := &c.acks[i]
+		if a.until > s.now.Mono || a.who.flight != nil {
+			keep = append(keep, *a)
+			continue
+		}
+		s.reply(a, core.Appended{}, &core.Error{Op: "append", Name: s.nameOf(c), Kind: core.Unknown,
+			Detail: "it did not hold in time"})
+	}
+	clear(c.acks[len(keep):])
+	c.acks = keep
+}
+
+// releaseHeld answers what waited for the lease.
+func (s *Shard) releaseHeld() {
+	for _, c := range s.list {
+		if c.leads && (len(c.acks) > 0 || c.lender != nil) {
+			s.mark(c)
+		}
+	}
+}
+
+func (s *Shard) refuse(who asker, err *core.Error) { s.reply(&ack{who: who}, core.Appended{}, err) }
+
+func (s *Shard) reply(a *ack, done core.Appended, err *core.Error) {
+	w := &a.who
+	switch {
+	case w.flight != nil:
+		s.landed(w.flight, done, err)
+	case w.to != nil:
+		s.out.Answers = append(s.out.Answers, Answer{Appender: w.to, Token: w.token, Appended: done, Err: orNil(err)})
+	case w.peer != nil && w.peer.up && w.peer.id.Incarnation == w.run:
+		s.respond(w.peer, w.id, err, &core.Entered{Appended: done})
+	}
+}
+
+// orNil keeps a nil *Error from becoming an error that is not nil.
+func orNil(e *core.Error) error {
+	if e == nil {
+		return nil
+	}
+	return e
+}
+
+func asError(op string, err error) *core.Error {
+	if e, ok := err.(*core.Error); ok {
+		return e
+	}
+	return &core.Error{Op: op, Kind: core.Unknown, Err: err}
+}
+
+// notLeader says who leads a stream, as this node knows it.
+func (s *Shard) notLeader(op string, id core.StreamID) *core.Error {
+	v := s.views[id]
+	if v == nil {
+		return &core.Error{Op: op, Kind: core.NotExist, Detail: "no such stream"}
+	}
+	e := &core.Error{Op: op, Name: v.Name, Kind: core.NotLeader, Leader: v.Leader, Epoch: v.Epoch}
+	if v.Leader == 0 {
+		e.Kind = core.NoLeader
+	}
+	if v.Leader == s.cfg.Self.Node {
+		e.Leader = 0 // not yet, or no longer
+	}
+	return e
+}

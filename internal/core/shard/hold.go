@@ -1,0 +1,403 @@
+package shard
+
+import (
+	"sort"
+
+	"trine/internal/core"
+)
+
+// holding is one consumer of this node: what it asked for, and what it was lent and
+// has not settled. It outlives the queue's leader: the next one is told all of it.
+type holding struct {
+	id      core.ConsumerID
+	stream  core.StreamID
+	attach  core.Attach // Messages and Bytes as they would be asked for now
+	holder  core.Holder
+	held    []core.Offset // ascending
+	done    func(error)   // of the first attachment
+	asked   core.NodeID   // whom it was attached to, or is being
+	drain   bool
+	stopped bool
+}
+
+// settleFlight is one turn's settlements for one queue, under way.
+type settleFlight struct {
+	seq     int64
+	settles []core.Settle
+	to      []settler
+	sent    bool
+}
+
+type settler struct {
+	to    core.Settler
+	token uint64
+}
+
+func (s *Shard) attachAsked(a *core.Attach, h core.Holder, done func(error)) {
+	v := s.views[a.Stream]
+	if v == nil || v.Queue == nil {
+		s.answer(func() { done(&core.Error{Op: "consume", Kind: core.NotExist, Detail: "no such queue"}) })
+		return
+	}
+	hd := &holding{id: a.Consumer, stream: a.Stream, attach: *a, holder: h, done: done}
+	if hd.attach.Bytes == 0 {
+		hd.attach.Bytes = 1 << 20
+	}
+	s.holdings[a.Consumer] = hd
+	t := s.target(a.Stream)
+	t.holdings = append(t.holdings, hd)
+	if t.stale {
+		s.aim(t)
+	}
+	if !t.stale {
+		s.attach(t, hd)
+	}
+}
+
+// attach sends one consumer's attachment to the queue's leader.
+func (s *Shard) attach(t *target, hd *holding) {
+	hd.asked = t.leader
+	m := &core.AttachAsk{Attach: hd.attach, Incarnation: s.cfg.Self.Incarnation, Held: t.heldBy(hd)}
+	leader := t.leader
+	settle := func(err *core.Error) {
+		if s.holdings[hd.id] != hd || hd.asked != leader {
+			return
+		}
+		switch kindOf(err) {
+		case core.OK:
+			s.attached(hd)
+		case core.NotLeader, core.NoLeader, core.Unknown, core.Unavailable, core.Shut, core.Fenced:
+			hd.asked = 0
+			s.again(t)
+		default:
+			s.drop(hd)
+			s.attachFailed(hd, err)
+		}
+	}
+	if leader == s.cfg.Self.Node {
+		settle(s.attachHere(m, s.cfg.Self.Node))
+		return
+	}
+	s.request(leader, m, func(r *core.Response) { settle(r.Err) })
+	if hd.drain {
+		s.request(leader, &core.CreditAsk{Credit: core.Credit{Stream: t.id, Consumer: hd.id, Drain: true},
+			Incarnation: s.cfg.Self.Incarnation}, nil)
+	}
+}
+
+func (s *Shard) attached(hd *holding) {
+	if done := hd.done; done != nil {
+		hd.done = nil
+		s.answer(func() { done(nil) })
+	}
+}
+
+func (s *Shard) attachFailed(hd *holding, err *core.Error) {
+	if done := hd.done; done != nil {
+		hd.done = nil
+		s.answer(func() { done(err) })
+		return
+	}
+	s.out.Lends = append(s.out.Lends, Lent{Holder: hd.holder,
+		Ended: &core.EndedAttachment{Consumer: hd.id, Kind: err.Kind}})
+}
+
+// heldBy gives what a consumer holds, with what it settled where the settlement is
+// not known to hold: the new leader must take it as lent, to take the settlement.
+func (t *target) heldBy(hd *holding) []core.OffsetRange {
+	all := append([]core.Offset(nil), hd.held...)
+	for _, f := range t.settles {
+		for i := range f.settles {
+			if f.settles[i].Consumer != hd.id {
+				continue
+			}
+			for _, v := range f.settles[i].Verdicts {
+				for o := v.From; o <= v.To; o++ {
+					all = append(all, o)
+				}
+			}
+		}
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i] < all[j] })
+	var rs []core.OffsetRange
+	for _, o := range all {
+		if n := len(rs); n > 0 && rs[n-1].To >= o-1 {
+			rs[n-1].To = o
+		} else {
+			rs = append(rs, core.OffsetRange{From: o, To: o})
+		}
+	}
+	return rs
+}
+
+func (s *Shard) holdsOf(id core.StreamID) bool {
+	t := s.targets[id]
+	return t != nil && len(t.holdings) > 0
+}
+
+// reattach attaches all consumers of a stream to its leader, if it is another than
+// they were attached to, and has the settlements under way sent after that.
+func (s *Shard) reattach(t *target) {
+	for _, hd := range append([]*holding(nil), t.holdings...) {
+		if hd.asked != t.leader {
+			s.attach(t, hd)
+		}
+	}
+}
+
+// drop forgets a consumer.
+func (s *Shard) drop(hd *holding) {
+	if s.holdings[hd.id] == hd {
+		delete(s.holdings, hd.id)
+	}
+	t := s.targets[hd.stream]
+	if t == nil {
+		return
+	}
+	for i, h := range t.holdings {
+		if h == hd {
+			t.holdings = append(t.holdings[:i], t.holdings[i+1:]...)
+			return
+		}
+	}
+}
+
+func (s *Shard) creditAsked(c *core.Credit) {
+	hd := s.holdings[c.Consumer]
+	if hd == nil {
+		return
+	}
+	if hd.attach.Messages >= 0 {
+		hd.attach.Messages = max(0, hd.attach.Messages+c.Messages)
+	}
+	hd.attach.Bytes += c.Bytes
+	hd.drain = hd.drain || c.Drain
+	if c.Stop {
+		hd.stopped = true
+		hd.attach.Messages, hd.attach.Renew, hd.attach.Aside = 0, false, true
+	}
+	t := s.target(hd.stream)
+	if t.stale || hd.asked != t.leader {
+		return // the attachment that comes will say it
+	}
+	m := &core.CreditAsk{Credit: *c, Incarnation: s.cfg.Self.Incarnation}
+	if t.leader == s.cfg.Self.Node {
+		s.creditHere(m)
+		return
+	}
+	s.request(t.leader, m, nil)
+}
+
+func (s *Shard) detachAsked(stream core.StreamID, id core.ConsumerID, done func(error)) {
+	hd := s.holdings[id]
+	if hd == nil {
+		if done != nil {
+			s.answer(func() { done(nil) })
+		}
+		return
+	}
+	t := s.target(stream)
+	s.closeSettles(t)
+	if !t.stale {
+		s.sendSettles(t)
+	}
+	s.drop(hd)
+	if hd.done != nil {
+		s.attachFailed(hd, fail("consume", core.Shut, "detached before it was attached"))
+	}
+	m := &core.DetachAsk{Stream: stream, Consumer: core.Consumer{Incarnation: s.cfg.Self.Incarnation, ID: id}}
+	tell := func() {
+		if done != nil {
+			s.answer(func() { done(nil) })
+		}
+	}
+	switch {
+	case t.stale:
+		tell()
+	case t.leader == s.cfg.Self.Node:
+		s.detachHere(m)
+		tell()
+	default:
+		s.request(t.leader, m, func(*core.Response) { tell() })
+	}
+}
+
+func (s *Shard) settlesAsked(ss []core.Settle) {
+	for i := range ss {
+		x := &ss[i]
+		hd := s.holdings[x.Consumer]
+		if hd == nil {
+			if x.To != nil {
+				s.out.Answers = append(s.out.Answers, Answer{Settler: x.To, Token: x.Token,
+					Err: &core.Error{Op: "settle", Kind: core.NotExist, Detail: "no such consumer"}})
+			}
+			continue
+		}
+		t := s.target(x.Stream)
+		one := core.Settle{Stream: x.Stream, Consumer: x.Consumer}
+		for _, v := range x.Verdicts {
+			one.Verdicts = hd.release(one.Verdicts, v)
+		}
+		if len(one.Verdicts) > 0 {
+			t.settling = append(t.settling, one)
+		}
+		if x.To != nil {
+			t.settleTo = append(t.settleTo, settler{x.To, x.Token})
+		}
+		s.touch(t)
+	}
+}
+
+// release takes from what is held the offsets that v covers, and appends the
+// verdicts on exactly those.
+func (hd *holding) release(vs []core.Verdict, v core.Verdict) []core.Verdict {
+	from := sort.Search(len(hd.held), func(i int) bool { return hd.held[i] >= v.From })
+	to := from
+	for ; to < len(hd.held) && hd.held[to] <= v.To; to++ {
+		o := hd.held[to]
+		if n := len(vs); n > 0 && vs[n-1].To == o-1 && vs[n-1].Outcome == v.Outcome {
+			vs[n-1].To = o
+		} else {
+			vs = append(vs, core.Verdict{From: o, To: o, Outcome: v.Outcome})
+		}
+	}
+	hd.held = append(hd.held[:from], hd.held[to:]...)
+	return vs
+}
+
+// closeSettles puts this turn's settlements under way.
+func (s *Shard) closeSettles(t *target) {
+	if len(t.settling) == 0 && len(t.settleTo) == 0 {
+		return
+	}
+	t.settleSeq++
+	t.settles = append(t.settles, &settleFlight{seq: t.settleSeq,
+		settles: append([]core.Settle(nil), t.settling...), to: append([]settler(nil), t.settleTo...)})
+	clear(t.settling)
+	clear(t.settleTo)
+	t.settling, t.settleTo = t.settling[:0], t.settleTo[:0]
+}
+
+func (s *Shard) sendSettles(t *target) {
+	for i := 0; i < len(t.settles) && !t.stale; i++ {
+		f := t.settles[i]
+		if f.sent {
+			continue
+		}
+		f.sent = true
+		m := &core.SettleAsk{Stream: t.id, Session: s.session, Seq: f.seq, Settles: f.settles}
+		done := func(err *core.Error) { s.settled(t, f, err) }
+		if t.leader == s.cfg.Self.Node {
+			s.settleHere(m, s.cfg.Self.Incarnation, done)
+			continue
+		}
+		s.request(t.leader, m, func(r *core.Response) { done(r.Err) })
+	}
+}
+
+// settled is one flight's outcome.
+func (s *Shard) settled(t *target, f *settleFlight, err *core.Error) {
+	at := -1
+	for i, g := range t.settles {
+		if g == f {
+			at = i
+		}
+	}
+	if at < 0 {
+		return
+	}
+	switch kindOf(err) {
+	case core.NotLeader, core.NoLeader, core.Unknown, core.Unavailable, core.Shut, core.Fenced:
+		s.again(t)
+		return
+	}
+	t.settles = append(t.settles[:at], t.settles[at+1:]...)
+	for _, w := range f.to {
+		s.out.Answers = append(s.out.Answers, Answer{Settler: w.to, Token: w.token, Err: orNil(err)})
+	}
+}
+
+// lent brings what another node's queue lends to consumers of this one.
+func (s *Shard) lent(p *peer, m *core.Lends) {
+	for i := range m.Lends {
+		s.hand(m.Stream, p.node, &m.Lends[i])
+	}
+	for _, d := range m.Drained {
+		s.drained(p.node, d)
+	}
+	for _, e := range m.Ended {
+		s.ended(p.node, e)
+	}
+}
+
+// hand gives one message to its consumer. From another than the leader that it is
+// attached to it is not taken: that leader's successor lends it again.
+func (s *Shard) hand(stream core.StreamID, from core.NodeID, l *core.Lend) {
+	hd := s.holdings[l.Consumer]
+	if hd == nil || hd.stream != stream || hd.asked != from {
+		return
+	}
+	if !hd.attach.Settled {
+		i := sort.Search(len(hd.held), func(i int) bool { return hd.held[i] >= l.Offset })
+		if i < len(hd.held) && hd.held[i] == l.Offset {
+			return // it has it already
+		}
+		hd.held = append(hd.held, 0)
+		copy(hd.held[i+1:], hd.held[i:])
+		hd.held[i] = l.Offset
+	}
+	if !hd.attach.Renew && hd.attach.Messages > 0 {
+		hd.attach.Messages--
+	}
+	hd.attach.Bytes = max(1, hd.attach.Bytes-int64(len(l.Record.Value)))
+	if n := len(s.out.Lends); n > 0 && s.out.Lends[n-1].Holder == hd.holder && s.out.Lends[n-1].Lends != nil {
+		s.out.Lends[n-1].Lends = append(s.out.Lends[n-1].Lends, *l)
+		return
+	}
+	s.out.Lends = append(s.out.Lends, Lent{Holder: hd.holder, Lends: []core.Lend{*l}})
+}
+
+func (s *Shard) drained(from core.NodeID, d core.DrainedCredit) {
+	hd := s.holdings[d.Consumer]
+	if hd == nil || hd.asked != from {
+		return
+	}
+	hd.drain = false
+	if hd.attach.Messages > 0 && !hd.attach.Renew {
+		hd.attach.Messages = 0
+	}
+	s.out.Lends = append(s.out.Lends, Lent{Holder: hd.holder, Drained: &d})
+}
+
+func (s *Shard) ended(from core.NodeID, e core.EndedAttachment) {
+	hd := s.holdings[e.Consumer]
+	if hd == nil || hd.asked != from {
+		return
+	}
+	s.drop(hd)
+	s.out.Lends = append(s.out.Lends, Lent{Holder: hd.holder, Ended: &e})
+}
+
+// holds attaches this node's consumers of some streams to the sender, who leads
+// them now.
+func (s *Shard) holds(p *peer, m *core.Holds) {
+	for _, id := range m.Streams {
+		t := s.targets[id]
+		if t == nil {
+			continue
+		}
+		t.leader, t.stale = p.node, false
+		for _, f := range t.flights {
+			f.sent = false
+		}
+		for _, f := range t.settles {
+			f.sent = false
+		}
+		for _, hd := range t.holdings {
+			hd.asked = 0
+		}
+		s.reattach(t)
+		s.touch(t)
+	}
+	s.send(p.node, &core.Held{Streams: m.Streams})
+}

@@ -1,0 +1,332 @@
+package shard
+
+import (
+	"sort"
+
+	"trine/internal/core"
+	"trine/internal/core/catalog"
+)
+
+// peer is another node, as this one knows it.
+type peer struct {
+	node core.NodeID
+	id   core.Peer // of the last handshake
+	up   bool
+
+	heard    core.Time // when its last message came
+	answered core.Time // our clock, when the last beat it answered was sent
+	wall     core.Stamp
+	beats    uint64
+
+	silent, gone bool                         // what this node holds of it
+	told         map[core.NodeID]core.Suspect // what others hold of it
+	dead         bool                         // a majority of the voters hold it dead
+	fencing      bool                         // its fence is being proposed
+}
+
+// leaseGrace is how long attachments outlive the link to their node.
+const leaseGrace = 3 * core.Second
+
+func (s *Shard) peer(n core.NodeID) *peer {
+	p := s.peers[n]
+	if p == nil {
+		p = &peer{node: n, heard: s.now.Mono, told: map[core.NodeID]core.Suspect{}}
+		s.peers[n] = p
+		i := sort.Search(len(s.order), func(i int) bool { return s.order[i].node > n })
+		s.order = append(s.order, nil)
+		copy(s.order[i+1:], s.order[i:])
+		s.order[i] = p
+	}
+	return p
+}
+
+// nodeOf gives the node that a disk is bound to: what the handshakes said, else the
+// catalog.
+func (s *Shard) nodeOf(d core.DiskID) core.NodeID {
+	if d == s.cfg.Self.Disk {
+		return s.cfg.Self.Node
+	}
+	for _, p := range s.order {
+		if p.up && p.id.Disk == d {
+			return p.node
+		}
+	}
+	for _, n := range s.machine.Nodes() {
+		if n.Disk == d {
+			return n.Node
+		}
+	}
+	for _, m := range s.machine.Voters() {
+		if m.Disk == d {
+			return m.Node
+		}
+	}
+	return 0
+}
+
+func (s *Shard) diskOf(n core.NodeID) core.DiskID {
+	if n == s.cfg.Self.Node {
+		return s.cfg.Self.Disk
+	}
+	for _, i := range s.machine.Nodes() {
+		if i.Node == n {
+			return i.Disk
+		}
+	}
+	return 0
+}
+
+func (s *Shard) linkUp(id core.Peer) {
+	p := s.peer(id.Node)
+	if p.up {
+		s.linkDown(p.id, false)
+	}
+	again := p.id
+	p.id, p.up, p.heard, p.answered = id, true, s.now.Mono, 0
+	if p.gone || p.silent {
+		p.gone, p.silent = false, false
+		s.tell(p)
+	}
+	for _, q := range s.order { // what this node holds of others
+		if q != p && (q.gone || q.silent) {
+			s.send(p.node, &core.Suspect{Peer: q.id, Evidence: q.gone, Silent: q.silent})
+		}
+	}
+	s.judge(p)
+	s.announceTo(p)
+	s.reconnect(p, again)
+	if s.member || s.agreed != nil {
+		s.register()
+	}
+}
+
+// linkDown ends what stood on the connections. gone: its process is not there.
+func (s *Shard) linkDown(id core.Peer, gone bool) {
+	p := s.peer(id.Node)
+	if p.id.Incarnation != 0 && id.Incarnation != p.id.Incarnation {
+		return
+	}
+	if p.up {
+		p.up = false
+		s.dropRequests(p)
+		s.out.Dials = append(s.out.Dials, p.node)
+		run := p.id.Incarnation
+		s.timers.add(s.now.Mono+leaseGrace, func() {
+			if !p.up || p.id.Incarnation != run {
+				s.detachNode(run)
+			}
+		})
+	}
+	if gone && !p.gone {
+		p.gone = true
+		s.tell(p)
+		s.judge(p)
+	}
+}
+
+// beat says to every node that this one lives, and looks who does not.
+func (s *Shard) beat() {
+	s.beatAt = s.now.Mono + s.opt.Beat
+	for _, p := range s.order {
+		p.beats++
+		s.send(p.node, &core.Beat{Seq: p.beats, Sent: s.now.Mono, Wall: s.now.Wall,
+			Applied: s.agreed.done})
+		silent := s.now.Mono-p.heard > s.opt.Silence
+		if silent != p.silent && p.id.Incarnation != 0 {
+			p.silent = silent
+			s.tell(p)
+			s.judge(p)
+		}
+		if p.dead {
+			s.proposeFence(p)
+		}
+	}
+	s.tickCopies()
+	s.register()
+	s.retryTargets()
+	s.releaseHeld()
+}
+
+func (s *Shard) beaten(p *peer, b *core.Beat) {
+	p.wall = b.Wall
+	s.send(p.node, &core.BeatAnswer{Seq: b.Seq, Sent: b.Sent})
+	if p.silent {
+		p.silent = false
+		s.tell(p)
+		s.judge(p)
+	}
+}
+
+func (s *Shard) beatAnswered(p *peer, b *core.BeatAnswer) {
+	had := s.leased()
+	if b.Sent > p.answered && b.Sent <= s.now.Mono {
+		p.answered = b.Sent
+	}
+	if !had && s.leased() {
+		s.releaseHeld()
+	}
+}
+
+// leased says whether this node may acknowledge and lend on its own word: a
+// majority of the catalog's voters answered a beat sent less than Options.Lease
+// ago. None of them supports this node's fencing before that has passed.
+func (s *Shard) leased() bool {
+	voters := s.machine.Voters()
+	if len(voters) == 1 && voters[0].Disk == s.cfg.Self.Disk {
+		return true
+	}
+	since, n := s.now.Mono-s.opt.Lease, 0
+	for _, v := range voters {
+		if v.Disk == s.cfg.Self.Disk {
+			n++
+		} else if p := s.peers[v.Node]; p != nil && p.up && p.answered > since && p.answered > 0 {
+			n++
+		}
+	}
+	return n > len(voters)/2
+}
+
+// tell says to every node what this one holds of p.
+func (s *Shard) tell(p *peer) {
+	m := core.Suspect{Peer: p.id, Evidence: p.gone, Silent: p.silent, Back: !p.gone && !p.silent}
+	for _, q := range s.order {
+		if q != p {
+			s.send(q.node, &m)
+		}
+	}
+}
+
+func (s *Shard) told(from *peer, m *core.Suspect) {
+	if m.Peer.Node == s.cfg.Self.Node {
+		return
+	}
+	p := s.peer(m.Peer.Node)
+	if m.Back {
+		delete(p.told, from.node)
+	} else {
+		p.told[from.node] = *m
+	}
+	s.judge(p)
+}
+
+// judge counts who holds p dead, and acts once it is a majority of the voters.
+func (s *Shard) judge(p *peer) {
+	voters, n := s.machine.Voters(), 0
+	for _, v := range voters {
+		if v.Node == s.cfg.Self.Node {
+			if p.gone || p.silent {
+				n++
+			}
+		} else if t, ok := p.told[v.Node]; ok && t.Peer.Incarnation == p.id.Incarnation {
+			if q := s.peers[v.Node]; q != nil && q.up {
+				n++
+			}
+		}
+	}
+	dead := n > len(voters)/2 && (p.gone || p.silent)
+	if dead == p.dead {
+		return
+	}
+	p.dead = dead
+	if !dead {
+		s.note(0, "a node is back", "node", p.node)
+		return
+	}
+	s.note(4, "a node is held dead", "node", p.node, "gone", p.gone, "silent", p.silent)
+	s.leaderLost(p.id.Disk)
+	s.proposeFence(p)
+}
+
+// proposeFence asks for the one entry that says that p's run is over.
+func (s *Shard) proposeFence(p *peer) {
+	if p.fencing || !s.agreed.leads || !p.dead || !s.aliveInCatalog(p.id) {
+		return
+	}
+	p.fencing = true
+	s.propose(catalog.Fence(p.id), func(core.Index, []byte, error) { p.fencing = false })
+}
+
+func (s *Shard) aliveInCatalog(id core.Peer) bool {
+	for _, n := range s.machine.Nodes() {
+		if n.Node == id.Node {
+			return n.Alive && n.Incarnation == id.Incarnation
+		}
+	}
+	return false
+}
+
+// living says whether a node is one to count on now: this one, or one linked and
+// not suspected.
+func (s *Shard) living(n core.NodeID) bool {
+	if n == s.cfg.Self.Node {
+		return true
+	}
+	p := s.peers[n]
+	return p != nil && p.up && !p.silent && !p.dead
+}
+
+// leaderLost wakes every group that the disk led: the first living voter in rank
+// campaigns at once, the next later.
+func (s *Shard) leaderLost(d core.DiskID) {
+	for _, c := range s.list {
+		if c.raft && c.rep.Status().Leader == d {
+			c.rep.Forget(s.now.Mono, d)
+			s.mark(c)
+			s.campaignByRank(c)
+		}
+	}
+}
+
+// campaignStep is between two ranks' campaigns.
+const campaignStep = 150 * core.Millisecond
+
+// campaignByRank lets this copy campaign when its turn among the living voters has
+// come and nobody leads by then.
+func (s *Shard) campaignByRank(c *copyOf) {
+	rank, ok := s.rank(c)
+	if !ok {
+		return
+	}
+	if rank == 0 {
+		c.rep.Campaign(s.now.Mono)
+		s.mark(c)
+	}
+	wait := core.Time(rank) * campaignStep
+	if rank == 0 {
+		wait = 2 * campaignStep // again, if the first was in vain
+	}
+	if c.campaigning {
+		return
+	}
+	c.campaigning = true
+	s.timers.add(s.now.Mono+wait, func() {
+		c.campaigning = false
+		if s.hosts(c) && c.rep.Status().Leader == 0 {
+			if r, _ := s.rank(c); r > 0 {
+				c.rep.Campaign(s.now.Mono)
+				s.mark(c)
+				return
+			}
+			s.campaignByRank(c)
+		}
+	})
+}
+
+// rank gives this copy's place among the living voters of its group; not ok where
+// it has no vote or the living are no majority.
+func (s *Shard) rank(c *copyOf) (int, bool) {
+	members := s.membersOf(c)
+	rank, self, alive := 0, false, 0
+	for _, m := range members {
+		if m.Disk == s.cfg.Self.Disk {
+			self = true
+			alive++
+		} else if s.living(m.Node) {
+			alive++
+			if !self {
+				rank++
+			}
+		}
+	}
+	return rank, self && alive > len(members)/2
+}

@@ -1,0 +1,179 @@
+package shard
+
+import (
+	"sort"
+
+	"trine/internal/core"
+	"trine/internal/core/catalog"
+	"trine/internal/core/replica"
+)
+
+// wishKey is one in-sync change that a leader asked the catalog for.
+type wishKey struct {
+	stream core.StreamID
+	disk   core.DiskID
+	add    bool
+}
+
+// wish gathers a leader's wish for the catalog. A turn's wishes go in one entry.
+func (s *Shard) wish(c *copyOf, w replica.InSyncChange) {
+	s.wishes = append(s.wishes, catalog.InSyncChange{Stream: c.id, Gen: c.gen, Epoch: w.Epoch,
+		Disk: w.Disk, Add: w.Add})
+}
+
+func (s *Shard) sendWishes() {
+	if len(s.wishes) == 0 || !s.member {
+		s.wishes = s.wishes[:0]
+		return
+	}
+	ws := append([]catalog.InSyncChange(nil), s.wishes...)
+	s.wishes = s.wishes[:0]
+	s.propose(catalog.InSync(ws), func(_ core.Index, b []byte, err error) {
+		r, bad := catalog.DecodeResult(b)
+		if err != nil || bad != nil {
+			return
+		}
+		refused := map[core.StreamID]bool{}
+		for _, id := range r.IDs {
+			refused[id] = true
+		}
+		for _, w := range ws {
+			c := s.copies[w.Stream]
+			if w.Stream == core.CatalogStream {
+				c = s.agreed
+			}
+			if c != nil {
+				c.rep.Wished(replica.InSyncChange{Epoch: w.Epoch, Disk: w.Disk, Add: w.Add}, !refused[w.Stream])
+				s.mark(c)
+			}
+		}
+	})
+}
+
+// catalogLed takes that the catalog has another leader, or none.
+func (s *Shard) catalogLed() {
+	if s.syncs.asking {
+		return // the answer, or its loss, will come
+	}
+	if !s.agreed.leads {
+		s.resendProposals(true)
+		s.askSync()
+		s.register()
+	}
+}
+
+// reconnect takes up again what the end of a link interrupted.
+func (s *Shard) reconnect(p *peer, before core.Peer) {
+	for _, c := range s.list {
+		c.rep.Reconnected(s.now.Mono, p.id.Disk)
+		s.mark(c)
+		if c.raft && c.rep.Status().Leader == 0 {
+			s.campaignLater(c)
+		}
+	}
+	if before.Incarnation != 0 && before.Incarnation != p.id.Incarnation {
+		s.detachNode(before.Incarnation)
+	}
+	for _, t := range s.sortedTargets() {
+		if t.leader == p.node {
+			for _, hd := range t.holdings {
+				hd.asked = 0
+			}
+			s.again(t)
+		}
+	}
+	s.resendProposals(false)
+	s.askSync()
+}
+
+func (s *Shard) sortedTargets() []*target {
+	ts := make([]*target, 0, len(s.targets))
+	for _, t := range s.targets {
+		ts = append(ts, t)
+	}
+	sort.Slice(ts, func(i, j int) bool { return ts[i].id < ts[j].id })
+	return ts
+}
+
+// leaving is a node that hands over what it leads before it ends.
+type leaving struct {
+	done   func(error)
+	until  core.Time
+	handed bool
+}
+
+// leaveWait is how long handing over may take.
+const leaveWait = 3 * core.Second
+
+// leave hands over all that this node leads, then says done. What only this node has
+// a copy of ends with it.
+func (s *Shard) leave(done func(error)) {
+	if s.leaving != nil {
+		s.answer(func() { done(fail("stop", core.Shut, "it is stopping already")) })
+		return
+	}
+	s.leaving = &leaving{done: done, until: s.now.Mono + leaveWait}
+	s.note(0, "handing over what this node leads")
+	if s.alone() {
+		s.leaving.handed = true
+		return
+	}
+	s.propose(catalog.HandOver(s.cfg.Self), func(core.Index, []byte, error) {
+		s.leaving.handed = true
+		for _, c := range s.list {
+			if c.raft && c.leads {
+				c.rep.Yield(s.now.Mono, 0)
+				s.mark(c)
+			}
+		}
+	})
+	s.timers.add(s.leaving.until, func() {})
+}
+
+// alone says whether there is nobody to hand over to.
+func (s *Shard) alone() bool {
+	for _, p := range s.order {
+		if s.living(p.node) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Shard) checkLeaving() {
+	l := s.leaving
+	if l == nil || l.done == nil {
+		return
+	}
+	if l.handed && s.now.Mono < l.until && !s.alone() {
+		for _, c := range s.list {
+			if c.raft && c.leads && len(s.membersOf(c)) > 1 {
+				return
+			}
+		}
+	} else if !l.handed && s.now.Mono < l.until {
+		return
+	}
+	done := l.done
+	l.done = nil
+	s.answer(func() { done(nil) })
+}
+
+// full takes that a write found no room. Nothing of it was written: the copy gives up
+// what it leads, and the write is tried again when there is room.
+func (s *Shard) full(w writeRef, err error) {
+	s.note(8, "the disk is full; this node ends so that others take over", "err", err)
+	s.out.Stop = err
+}
+
+// regenerate takes a copy whose stream's kind of replication was changed to its next
+// generation.
+func (s *Shard) regenerate(c *copyOf, st *core.Stream) {
+	if st.Gen == c.gen {
+		return
+	}
+	s.note(8, "the kind of a live stream cannot be changed yet", "stream", st.Name)
+}
+
+// sealed takes the last entry under a kind of replication.
+func (s *Shard) sealed(c *copyOf, e *core.Entry) {}
