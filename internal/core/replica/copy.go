@@ -105,7 +105,8 @@ type Status struct {
 	InSync    int  // copies that count: the in-sync set, or Raft's active voters
 	MinOK     bool // enough copies are in sync for anything to hold
 	Quiet     bool // no Tick is needed until something else is called
-	Caught    bool // leader: an entry of its own epoch, or all before it, holds: committed is not behind any answer given by an earlier leader
+	Caught    bool // leader: what held under earlier leaders is known to hold here
+	Removed   bool // Raft: a leader said that this disk is no member any more
 }
 
 // Progress is what a leader knows of one copy.

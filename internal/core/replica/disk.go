@@ -89,3 +89,15 @@ func (d *disk) done(write uint64) {
 		d.flying = nil
 	}
 }
+
+// pending says whether there is anything of the log to be written.
+func (d *disk) pending(t *Tail) bool {
+	return d.install != nil || d.cut != 0 || d.from <= t.Last()
+}
+
+// empty is a write into which the caller puts something.
+func (d *disk) empty(s core.StreamID) core.Write {
+	d.id++
+	d.flying = append(d.flying, flying{id: d.id})
+	return core.Write{ID: d.id, Stream: s}
+}

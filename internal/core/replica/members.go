@@ -1,0 +1,281 @@
+package replica
+
+import (
+	"slices"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/tracker"
+
+	"trine/internal/core"
+)
+
+// A group's members are what its own log says: the first ones stand in a
+// checkpoint at the index where the group began, every change is an entry. A disk
+// that joins is told them by the first append, or with a checkpoint.
+
+// foundMembers gives a new group its first members, or makes this copy wait to be
+// told them, where it is not among them.
+func (c *group) foundMembers() {
+	for _, m := range c.cfg.Members {
+		if m.InSync {
+			c.members.Voters = append(c.members.Voters, uint64(m.Disk))
+		}
+	}
+	if !slices.Contains(c.members.Voters, uint64(c.cfg.Self)) {
+		c.members = raftMembers{Learners: []uint64{uint64(c.cfg.Self)}}
+		c.joining = true
+		return
+	}
+	c.keepMembers()
+}
+
+// keepMembers has the members written, at the index where the tail begins.
+func (c *group) keepMembers() {
+	cp := core.Checkpoint{Index: c.tail.base, Epoch: c.tail.epoch, Next: c.tail.next}
+	if c.cp != nil {
+		cp = *c.cp
+	}
+	cp.Gen, cp.Members = c.cfg.Gen, encodeMembers(c.members)
+	c.cp, c.found = &cp, true
+}
+
+// join takes the members from the first append that a new disk gets.
+func (c *group) join(m *core.Replicate) {
+	if !c.joining || m.Index != 0 || c.tail.Last() != 0 || len(m.Context) == 0 {
+		return
+	}
+	members, err := decodeMembers(m.Context)
+	if err != nil {
+		return
+	}
+	if !isMember(members, uint64(c.cfg.Self)) {
+		members.Learners = append(members.Learners, uint64(c.cfg.Self))
+	}
+	if c.node != nil {
+		c.state = c.node.BasicStatus().HardState
+	}
+	c.members, c.joining = members, false
+	c.keepMembers()
+	c.build()
+}
+
+func isMember(m raftMembers, id uint64) bool {
+	return slices.Contains(m.Voters, id) || slices.Contains(m.Learners, id) ||
+		slices.Contains(m.VotersOutgoing, id) || slices.Contains(m.LearnersNext, id)
+}
+
+// peerView is what raft's leader knows of a member.
+type peerView struct {
+	disk    core.DiskID
+	match   core.Index
+	flows   bool // it takes entries as they come
+	behind  bool // it waits for a checkpoint
+	active  bool // heard of lately
+	learner bool
+}
+
+func (c *group) eachPeer(fn func(peerView)) {
+	c.node.WithProgress(func(id uint64, typ raft.ProgressType, p tracker.Progress) {
+		fn(peerView{core.DiskID(id), core.Index(p.Match), p.State == tracker.StateReplicate,
+			p.State == tracker.StateSnapshot, p.RecentActive, typ == raft.ProgressTypeLearner})
+	})
+}
+
+// look has the leader look at its members, every few ticks.
+func (c *group) look() {
+	if c.ticks++; c.ticks%beatTicks != 0 {
+		return
+	}
+	voters := 0
+	last := c.tail.Last()
+	c.eachPeer(func(p peerView) {
+		if (p.active || p.disk == c.cfg.Self) && !p.learner {
+			voters++
+		}
+		if p.match >= last {
+			c.caughtUp(p.disk)
+		}
+	})
+	if voters != c.voters {
+		c.voters, c.changed = voters, true
+	}
+	// A checkpoint may have been lost on the way, or given up by who got it.
+	if c.ticks%int(installAfter/TickEvery) == 0 {
+		c.eachPeer(func(p peerView) {
+			if p.behind && p.active {
+				c.node.ReportSnapshot(uint64(p.disk), raft.SnapshotFailure)
+			}
+		})
+	}
+}
+
+func (c *group) caughtUp(d core.DiskID) {
+	for i := range c.caught {
+		if c.caught[i].disk == d {
+			c.caught[i].at = c.now
+			return
+		}
+	}
+	c.caught = append(c.caught, caughtPeer{d, c.now})
+}
+
+// step is the next change of members and whom it concerns; 0: none.
+func (c *group) nextChange() change {
+	ch, _ := c.wanted()
+	return ch
+}
+
+// wanted gives the next step from the members there are to those wished for:
+// learners are added first, then promoted as they catch up; who is not wished for
+// goes last, and a leader not before it has handed over.
+func (c *group) wanted() (change, core.DiskID) {
+	if !c.assigned || len(c.asg.Members) == 0 || !c.leads {
+		return 0, 0
+	}
+	for _, m := range c.asg.Members {
+		if !isMember(c.members, uint64(m.Disk)) {
+			return addLearner, m.Disk
+		}
+	}
+	for _, m := range c.asg.Members {
+		if slices.Contains(c.members.Learners, uint64(m.Disk)) {
+			return promote, m.Disk
+		}
+	}
+	for _, ids := range [][]uint64{c.members.Learners, c.members.Voters} {
+		for _, id := range ids {
+			if d := core.DiskID(id); d != c.cfg.Self && !c.wished(d) {
+				return remove, d
+			}
+		}
+	}
+	if !c.wished(c.cfg.Self) {
+		return remove, c.cfg.Self
+	}
+	return 0, 0
+}
+
+func (c *group) wished(d core.DiskID) bool {
+	return slices.ContainsFunc(c.asg.Members, func(m core.Member) bool { return m.Disk == d })
+}
+
+// reconfigure proposes the next step, once the one before is applied.
+func (c *group) reconfigure() {
+	if !c.leads || c.applied < c.start || c.quiet {
+		return
+	}
+	ch, d := c.wanted()
+	if ch == 0 || c.changing() || c.node.BasicStatus().LeadTransferee != 0 {
+		return
+	}
+	switch {
+	case ch == remove && d == c.cfg.Self:
+		c.Yield(c.now, 0)
+		return
+	case ch == promote && !c.ripe(d):
+		return
+	}
+	es := []core.Entry{{Kind: core.EntryMembers, Data: encodeChange(ch, d)}}
+	number(es, &c.tail, c.epoch(), c.cfg.Gen)
+	if c.node.Step(c.proposal(es)) == nil {
+		c.staged = append(c.staged, es...)
+		c.busyAt = c.now
+	}
+}
+
+// changing says whether a change of members is in the log and not applied.
+func (c *group) changing() bool {
+	for i := c.applied + 1; i <= c.tail.Last(); i++ {
+		if e := c.tail.Entry(i); e != nil && e.Kind == core.EntryMembers {
+			return true
+		}
+	}
+	return false
+}
+
+// ripe says whether a learner has all that holds: as a voter it holds nobody up.
+func (c *group) ripe(d core.DiskID) bool {
+	ok := false
+	c.eachPeer(func(p peerView) {
+		ok = ok || p.disk == d && p.flows && p.active && p.match >= c.committed
+	})
+	return ok
+}
+
+// stranger tells a disk that is no member, and is not about to be, that it has been
+// removed: it may not have seen the entry that says so.
+func (c *group) stranger(m *core.Replicate) bool {
+	if isMember(c.members, uint64(m.From)) || c.wished(m.From) || c.applied < c.start {
+		return false
+	}
+	c.sends = append(c.sends, &core.Replicate{Stream: c.cfg.Stream, Gen: c.cfg.Gen,
+		Type: core.RepQuiet, From: c.cfg.Self, To: m.From, Epoch: c.epoch(), Index: c.applied,
+		Reject: true})
+	return true
+}
+
+// Yield hands over to a voter: the one named, or the one with the longest log,
+// wished for rather than not.
+func (c *group) Yield(now core.Time, to core.DiskID) {
+	c.now = max(c.now, now)
+	if !c.leads || to == c.cfg.Self {
+		return
+	}
+	c.wake()
+	if to == 0 {
+		if c.node == nil {
+			return
+		}
+		best := peerView{match: -1}
+		c.eachPeer(func(p peerView) {
+			better := c.wished(p.disk) && !c.wished(best.disk) ||
+				c.wished(p.disk) == c.wished(best.disk) && p.match > best.match
+			if p.disk != c.cfg.Self && !p.learner && p.active && better {
+				best = p
+			}
+		})
+		to = best.disk
+	}
+	if slices.Contains(c.members.Voters, uint64(to)) {
+		c.node.TransferLeader(uint64(to))
+		c.changed = true
+	}
+}
+
+// regressed notices a copy that has less than it once answered: it lost what it
+// had written. Raft's leader never asks below an answer, but the next one will.
+func (c *group) regressed(m *core.Replicate) {
+	if !m.Reject || !c.leads || m.Epoch != c.epoch() {
+		return
+	}
+	less := false
+	c.eachPeer(func(p peerView) { less = less || p.disk == m.From && m.Hint < p.match })
+	if !less {
+		return
+	}
+	if c.lost++; c.lost >= 3 {
+		c.lost = 0
+		c.Yield(c.now, 0)
+	}
+}
+
+func (c *group) Progress(now core.Time) []Progress {
+	if !c.leads || c.node == nil {
+		return nil
+	}
+	c.now = max(c.now, now)
+	var ps []Progress
+	last := c.tail.Last()
+	c.eachPeer(func(p peerView) {
+		out := Progress{Disk: p.disk, Match: p.match, InSync: !p.learner}
+		if p.match < last {
+			for _, k := range c.caught {
+				if k.disk == p.disk {
+					out.Lag = c.now - k.at
+				}
+			}
+		}
+		ps = append(ps, out)
+	})
+	return ps
+}
