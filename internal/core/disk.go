@@ -57,4 +57,5 @@ type DiskReport struct {
 	Clean    bool   // it was closed in order
 	SameBoot bool   // the machine has not restarted since it was last written
 	Streams  []Recovered
+	Damage   []string // damaged places that no stream suffers from: another copy was good, or a write never flushed is torn
 }
