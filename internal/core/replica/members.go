@@ -22,8 +22,7 @@ func (c *group) foundMembers() {
 		}
 	}
 	if !slices.Contains(c.members.Voters, uint64(c.cfg.Self)) {
-		c.members = raftMembers{Learners: []uint64{uint64(c.cfg.Self)}}
-		c.joining = true
+		c.members, c.joining = raftMembers{}, true
 		return
 	}
 	c.keepMembers()
@@ -37,6 +36,9 @@ func (c *group) keepMembers() {
 	}
 	cp.Gen, cp.Members = c.cfg.Gen, encodeMembers(c.members)
 	c.cp, c.found = &cp, true
+	if cp.Index == 0 {
+		c.zero = cp.Members
+	}
 }
 
 // join takes the members from the first append that a new disk gets.
@@ -119,7 +121,7 @@ func (c *group) caughtUp(d core.DiskID) {
 	c.caught = append(c.caught, caughtPeer{d, c.now})
 }
 
-// step is the next change of members and whom it concerns; 0: none.
+// nextChange is the next change of members and whom it concerns; 0: none.
 func (c *group) nextChange() change {
 	ch, _ := c.wanted()
 	return ch
@@ -205,7 +207,9 @@ func (c *group) ripe(d core.DiskID) bool {
 // stranger tells a disk that is no member, and is not about to be, that it has been
 // removed: it may not have seen the entry that says so.
 func (c *group) stranger(m *core.Replicate) bool {
-	if isMember(c.members, uint64(m.From)) || c.wished(m.From) || c.applied < c.start {
+	votes := m.Type == core.RepVote || m.Type == core.RepPreVote
+	if isMember(c.members, uint64(m.From)) || c.wished(m.From) || c.applied < c.start ||
+		m.Epoch > c.epoch() && !votes {
 		return false
 	}
 	c.sends = append(c.sends, &core.Replicate{Stream: c.cfg.Stream, Gen: c.cfg.Gen,

@@ -14,7 +14,7 @@ func (c *group) maybeQuiet() {
 	}
 	last := c.tail.Last()
 	all := c.committed == last && c.applied == last && c.disk.persisted == last &&
-		len(c.disk.flying) == 0 && c.node.BasicStatus().LeadTransferee == 0 && !c.node.HasReady()
+		len(c.disk.flying) == 0 && !c.found && c.node.BasicStatus().LeadTransferee == 0 && !c.node.HasReady()
 	c.eachPeer(func(p peerView) { all = all && (p.disk == c.cfg.Self || p.match == last && p.active) })
 	if !all {
 		return
@@ -53,14 +53,16 @@ func (c *group) hush(m *core.Replicate) {
 
 // wake undoes quiet and sleep.
 func (c *group) wake() {
-	c.busyAt = max(c.busyAt, c.now)
 	if c.node == nil {
-		c.build()
+		own := c.leads
+		if c.build(); own {
+			c.stand()
+		}
 	}
 	if !c.quiet {
 		return
 	}
-	c.quiet = false
+	c.quiet, c.busyAt = false, c.now
 	if c.leads {
 		// Nobody was asked, so nobody's silence counts.
 		c.eachPeer(func(p peerView) {

@@ -32,6 +32,7 @@ type group struct {
 	now     core.Time
 	node    *raft.RawNode // nil: asleep
 	members raftMembers   // applied
+	zero    []byte        // the members before index 1, while the tail begins there
 	state   raftState     // raft's, as of the last Ready
 	written raftState     // as of the last write
 
@@ -49,8 +50,8 @@ type group struct {
 	removed   bool // a leader said that this disk is no member
 	voters    int  // leads: voters heard of lately, itself included
 
-	staged []core.Entry     // received or proposed since the last Ready
-	given  *core.Checkpoint // received since the last Ready
+	staged []core.Entry       // received or proposed since the last Ready
+	given  []*core.Checkpoint // the same, of checkpoints
 	views  []raftEntry
 	waits  []wait
 	sends  []*core.Replicate
@@ -58,7 +59,6 @@ type group struct {
 	quiet    bool
 	busyAt   core.Time // when something last happened
 	doubtful bool
-	heard    core.Index   // doubtful: the highest index that a leader called committed
 	lost     int          // leads: answers by copies that have less than they said
 	ticks    int          // leads: since the last look at the members
 	caught   []caughtPeer // leads: when each copy last had everything
@@ -105,6 +105,9 @@ func NewRaft(cfg Config, rec *core.Recovered) (Copy, error) {
 		if c.members, err = decodeMembers(members); err != nil {
 			return nil, &core.Error{Op: "open copy", Kind: core.Invalid, Err: err}
 		}
+		if c.tail.base == 0 {
+			c.zero = members
+		}
 	}
 	if len(c.members.Voters) == 1 && c.members.Voters[0] == uint64(cfg.Self) {
 		c.doubtful = false // it alone decides what was committed
@@ -150,7 +153,9 @@ func (c *group) Step(now core.Time, m *core.Replicate) {
 			return // it answers a beat from before
 		}
 	case core.RepAppend:
-		c.join(m)
+		if c.join(m); c.joining && m.Index == 0 {
+			return
+		}
 	}
 	c.wake()
 	if c.leads && c.stranger(m) {
@@ -170,13 +175,10 @@ func (c *group) prepare(m *core.Replicate) {
 	switch m.Type {
 	case core.RepAppend:
 		c.staged = append(c.staged, m.Entries...)
-		c.heard = max(c.heard, m.Commit)
 		c.removed = false
 	case core.RepCheckpoint:
-		if c.given == nil || c.given.Index < m.Checkpoint.Index {
-			c.given = m.Checkpoint
-		}
-		c.heard = max(c.heard, m.Checkpoint.Index)
+		c.given = append(c.given, m.Checkpoint)
+		c.removed = false
 	case core.RepVote, core.RepPreVote:
 		if st := c.node.BasicStatus(); st.Lead == uint64(m.From) && uint64(m.Epoch) > st.Term {
 			_ = c.node.ForgetLeader()
@@ -189,15 +191,12 @@ func (c *group) prepare(m *core.Replicate) {
 func (c *group) Propose(now core.Time, es []core.Entry) error {
 	c.now = max(c.now, now)
 	e := &core.Error{Op: "propose", Kind: core.NotLeader, Epoch: c.epoch()}
-	if c.node == nil {
-		own := c.leads
+	if c.node == nil && c.leads {
 		c.wake()
-		if own {
-			c.stand()
-			e.Kind, e.Detail = core.Unavailable, "the group wakes"
-			return e
-		}
+		e.Kind, e.Detail = core.Unavailable, "the group wakes"
+		return e
 	}
+	c.wake()
 	st := c.node.BasicStatus()
 	switch {
 	case c.leads && st.RaftState == raft.StateLeader && st.Term == c.state.Term && st.LeadTransferee == 0:
@@ -213,7 +212,6 @@ func (c *group) Propose(now core.Time, es []core.Entry) error {
 		}
 		return e
 	}
-	c.wake()
 	number(es, &c.tail, c.epoch(), c.cfg.Gen)
 	if err := c.node.Step(c.proposal(es)); err != nil {
 		e.Kind, e.Err = core.Unavailable, err
@@ -259,7 +257,6 @@ func (c *group) Applied(through core.Index) {
 	if through = min(through, c.committed); through <= c.applied {
 		return
 	}
-	c.wake()
 	for i := c.applied + 1; i <= through; i++ {
 		if e := c.tail.Entry(i); e != nil && e.Kind == core.EntryMembers && e.Gen == c.cfg.Gen {
 			c.apply(e)
@@ -267,7 +264,9 @@ func (c *group) Applied(through core.Index) {
 		}
 	}
 	c.applied = through
-	_ = c.node.Step(appliedMessage(c.cfg.Self, through))
+	if c.node != nil {
+		_ = c.node.Step(appliedMessage(c.cfg.Self, through))
+	}
 }
 
 func (c *group) Checkpoint(cp *core.Checkpoint) {
@@ -317,8 +316,9 @@ func (c *group) Campaign(now core.Time) {
 	if c.doubtful {
 		return
 	}
-	c.wake()
-	_ = c.node.Campaign()
+	if c.wake(); !c.leads {
+		_ = c.node.Campaign()
+	}
 }
 
 func (c *group) Forget(now core.Time, leader core.DiskID) {
@@ -346,8 +346,8 @@ func (c *group) send(m *raftMessage) {
 				return // overwritten since: raft sends again what still counts
 			}
 		}
-		if out.Index == 0 && c.cp != nil && c.cp.Index == 0 {
-			out.Context = c.cp.Members
+		if out.Index == 0 {
+			out.Context = c.zero
 		}
 	case raftInstall:
 		if out.Checkpoint = c.checkpointFor(m); out.Checkpoint == nil {

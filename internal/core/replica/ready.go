@@ -48,9 +48,8 @@ func (c *group) drain() {
 	}
 	c.sync(rd.Entries)
 	if !raft.IsEmptyHardState(rd.HardState) {
-		c.state = rd.HardState
-		c.committed = core.Index(rd.Commit)
-		c.changed = c.changed || rd.Term != c.written.Term
+		c.changed = c.changed || rd.Term != c.state.Term
+		c.state, c.committed = rd.HardState, core.Index(rd.Commit)
 	}
 	if rd.SoftState != nil {
 		c.role(rd.SoftState)
@@ -68,7 +67,8 @@ func (c *group) drain() {
 	}
 	clear(c.views)
 	c.views = c.views[:0]
-	c.staged, c.given = nil, nil
+	clear(c.staged)
+	c.staged, c.given = c.staged[:0], nil
 	c.trust()
 	if !c.disk.pending(&c.tail) && !c.stateChanged() && len(c.disk.flying) == 0 {
 		c.settle()
@@ -121,12 +121,17 @@ func (c *group) whole(e *raftEntry) core.Entry {
 
 // install replaces the log by the checkpoint that raft has accepted.
 func (c *group) install(index core.Index, members raftMembers) {
-	cp := c.given
-	core.Assert(cp != nil && cp.Index == index, "raft installs checkpoint %d that it was given", index)
+	var cp *core.Checkpoint
+	for _, g := range c.given {
+		if g.Index == index {
+			cp = g
+		}
+	}
+	core.Assert(cp != nil, "raft installs a checkpoint that it was given: %d", index)
 	c.tail.restore(cp)
 	c.disk.installing(cp)
 	c.cp, c.members, c.applied = cp, members, cp.Index
-	c.joining, c.found = false, false
+	c.joining, c.found, c.zero = false, false, nil
 }
 
 func (c *group) role(s *raft.SoftState) {
@@ -184,10 +189,11 @@ func (c *group) Tick(now core.Time) {
 	}
 }
 
-// trust ends a copy's doubt about itself once its disk has all that its leader
-// called committed.
+// trust ends a copy's doubt about itself once an entry of its leader's own epoch
+// holds and is on this disk: all that ever held lies below it.
 func (c *group) trust() {
-	if c.doubtful && c.lead != 0 && c.heard > 0 && c.disk.persisted >= c.heard && c.committed >= c.heard {
+	if epoch, _ := c.tail.EpochAt(c.committed); c.doubtful && c.lead != 0 && epoch == c.epoch() &&
+		c.disk.persisted >= c.committed {
 		c.doubtful = false
 	}
 }
