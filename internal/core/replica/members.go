@@ -204,9 +204,13 @@ func (c *group) ripe(d core.DiskID) bool {
 	return ok
 }
 
-// stranger tells a disk that is no member, and is not about to be, that it has been
-// removed: it may not have seen the entry that says so.
+// stranger says whether m comes from a disk that is no member and is not about to
+// be one. It may not have seen the entry that removed it: the leader tells it. A
+// copy that does not lead may be behind itself, unless it is quiet.
 func (c *group) stranger(m *core.Replicate) bool {
+	if !c.leads {
+		return c.quiet && !isMember(c.members, uint64(m.From))
+	}
 	votes := m.Type == core.RepVote || m.Type == core.RepPreVote
 	if isMember(c.members, uint64(m.From)) || c.wished(m.From) || c.applied < c.start ||
 		m.Epoch > c.epoch() && !votes {

@@ -157,10 +157,10 @@ func (c *group) Step(now core.Time, m *core.Replicate) {
 			return
 		}
 	}
-	c.wake()
-	if c.leads && c.stranger(m) {
+	if c.stranger(m) {
 		return
 	}
+	c.wake()
 	rm, ok := c.incoming(m)
 	if !ok {
 		return

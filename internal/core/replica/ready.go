@@ -163,7 +163,8 @@ func (c *group) stateToWrite() {
 func (c *group) Status() Status {
 	s := Status{Leads: c.leads, Leader: c.lead, Epoch: c.epoch(), Last: c.tail.Last(),
 		Persisted: c.disk.persisted, Committed: c.committed, LogEnd: c.tail.Next(),
-		Quiet: c.quiet && (c.node == nil || c.cfg.SleepAfter < 0), Removed: c.removed}
+		Quiet:   c.removed || c.quiet && (c.node == nil || c.cfg.SleepAfter < 0),
+		Removed: c.removed}
 	if c.leads {
 		s.InSync, s.MinOK, s.Caught = c.voters, true, c.committed >= c.start
 	}
@@ -174,7 +175,7 @@ func (c *group) Status() Status {
 func (c *group) Tick(now core.Time) {
 	c.now = max(c.now, now)
 	switch {
-	case c.node == nil:
+	case c.node == nil || c.removed:
 	case c.quiet:
 		if c.cfg.SleepAfter >= 0 && c.now-c.busyAt >= c.cfg.QuietAfter+c.cfg.SleepAfter {
 			c.sleep()
