@@ -3,17 +3,23 @@ package node
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"trine/internal/core"
 	"trine/internal/core/shard"
+	"trine/internal/journal"
 )
 
 // store is the journal, as the node uses it. Every method may block.
 type store interface {
-	WriteEach(ws []core.Write) error // complete and flushed when it returns
-	WriteLazy(ws []core.Write) error // complete and written when it returns
+	WriteEach(ws []core.Write) ([]journal.Refusal, error) // flushed when it returns
+	WriteLazy(ws []core.Write) ([]journal.Refusal, error) // written when it returns
 	Load(l core.Load) ([]core.Entry, error)
+	Rest() error // the last write gets its witness
 }
+
+// restAfter is how long nothing is written before the last write gets its witness.
+const restAfter = 10 * time.Millisecond
 
 // disks are the two roads to the disk. Its maps belong to the loop.
 type disks struct {
@@ -30,8 +36,8 @@ type flight struct {
 
 func newDisks(n *Node, s store) *disks {
 	d := &disks{flight: map[core.StreamID]flight{}, held: map[core.StreamID][]core.Write{}}
-	d.roads[core.FlushLazy] = newRoad(n, s.WriteLazy)
-	d.roads[core.FlushEach] = newRoad(n, s.WriteEach)
+	d.roads[core.FlushLazy] = newRoad(n, s.WriteLazy, nil)
+	d.roads[core.FlushEach] = newRoad(n, s.WriteEach, s.Rest)
 	return d
 }
 
@@ -88,20 +94,19 @@ func (d *disks) age(now core.Time) core.Time {
 // group commit without a timer.
 type road struct {
 	n     *Node
-	write func([]core.Write) error
+	write func([]core.Write) ([]journal.Refusal, error)
+	rest  func() error // nil: needs none
 	batch []core.Write // the loop's, until start
 	begun atomic.Int64 // core.Time of the call in progress; 0: none
 
 	mu     sync.Mutex
 	queue  []core.Write
 	closed bool
-	wake   *sync.Cond
+	wake   chan struct{} // of one
 }
 
-func newRoad(n *Node, write func([]core.Write) error) *road {
-	r := &road{n: n, write: write}
-	r.wake = sync.NewCond(&r.mu)
-	return r
+func newRoad(n *Node, write func([]core.Write) ([]journal.Refusal, error), rest func() error) *road {
+	return &road{n: n, write: write, rest: rest, wake: make(chan struct{}, 1)}
 }
 
 // start hands the loop's batch over.
@@ -112,9 +117,16 @@ func (r *road) start() {
 	r.mu.Lock()
 	r.queue = append(r.queue, r.batch...)
 	r.mu.Unlock()
-	r.wake.Signal()
+	r.signal()
 	clear(r.batch)
 	r.batch = r.batch[:0]
+}
+
+func (r *road) signal() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
 }
 
 // close lets run end once everything queued was carried out.
@@ -122,38 +134,67 @@ func (r *road) close() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
-	r.wake.Signal()
+	r.signal()
 }
 
 // run is a road's goroutine; Node.Close waits for its end.
 func (r *road) run() {
 	defer r.n.diskWait.Done()
 	var spare []core.Write
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
 	for {
 		r.mu.Lock()
-		for len(r.queue) == 0 && !r.closed {
-			r.wake.Wait()
+		ws, closed := r.queue, r.closed
+		if len(ws) > 0 {
+			r.queue = spare[:0]
 		}
-		ws := r.queue
-		r.queue = spare[:0]
 		r.mu.Unlock()
 		if len(ws) == 0 {
-			return
+			if closed {
+				return
+			}
+			r.idle(timer)
+			continue
 		}
 		r.begun.Store(int64(r.n.now().Mono))
-		err := r.write(ws)
+		refused, err := r.write(ws)
 		r.begun.Store(0)
-		r.n.inbox.change(func(b *batch) { report(b, ws, err) })
+		r.n.inbox.change(func(b *batch) { report(b, ws, refused, err) })
 		clear(ws)
 		spare = ws
 	}
 }
 
-func report(b *batch, ws []core.Write, err error) {
+// idle waits for writes, and once lets the disk rest meanwhile.
+func (r *road) idle(timer *time.Timer) {
+	if r.rest == nil {
+		<-r.wake
+		return
+	}
+	timer.Reset(restAfter)
+	select {
+	case <-r.wake:
+		return
+	case <-timer.C:
+	}
+	if err := r.rest(); err != nil {
+		r.n.log.Error("the disk's last write has no witness", "err", err)
+	}
+	<-r.wake
+}
+
+// report tells the outcome of one call: what was refused was not touched.
+func report(b *batch, ws []core.Write, refused []journal.Refusal, err error) {
 	for i := range ws {
 		e := shard.Event{Kind: shard.Flushed, ID: ws[i].ID}
 		if err != nil {
 			e.Kind, e.Err = shard.Failed, err
+		}
+		for _, r := range refused {
+			if r.ID == ws[i].ID {
+				e.Kind, e.Err = shard.Failed, r.Err
+			}
 		}
 		b.events = append(b.events, e)
 		b.wrote = append(b.wrote, ws[i].Stream)

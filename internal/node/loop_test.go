@@ -11,6 +11,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/core/shard"
+	"trine/internal/journal"
 )
 
 type turn = shard.Turn
@@ -80,6 +81,33 @@ func TestFailedWritesAndLoadsAreTold(t *testing.T) {
 		return strings.Contains(l, "failed 1: no space") && strings.Contains(l, "failed 2: no space") &&
 			strings.Contains(l, "loaded 3") && strings.Contains(l, "failed 4: unexpected EOF")
 	}, m)
+}
+
+func TestARefusedWriteFailsAlone(t *testing.T) {
+	m := mustStart(t, setup{id: 1})
+	m.disk.refuse = []journal.Refusal{{ID: 2, Err: &core.Error{Op: "write", Kind: core.Full}}}
+	m.run(func(out *turn) {
+		for id := uint64(1); id <= 3; id++ {
+			out.Writes = append(out.Writes, core.Write{ID: id, Stream: 1, Road: core.FlushEach})
+		}
+	})
+	eventually(t, "all three outcomes", func() bool {
+		l := m.script.log()
+		return strings.Contains(l, "flushed 1") && strings.Contains(l, "failed 2: write: full") &&
+			strings.Contains(l, "flushed 3")
+	}, m)
+}
+
+func TestADiskThatRestsIsTold(t *testing.T) {
+	m := mustStart(t, setup{id: 1})
+	m.run(func(out *turn) { out.Writes = append(out.Writes, core.Write{ID: 1, Road: core.FlushEach}) })
+	eventually(t, "flushed", func() bool { return m.script.count("flushed 1") == 1 }, m)
+	before := m.disk.rests.Load()
+	eventually(t, "a rest after the write, once", func() bool { return m.disk.rests.Load() > 0 }, m)
+	time.Sleep(3 * restAfter)
+	if n := m.disk.rests.Load(); n > before+1 {
+		t.Errorf("%d rests", n-before)
+	}
 }
 
 func TestHeartbeatsStayBackWhileTheDiskDoesNotAnswer(t *testing.T) {

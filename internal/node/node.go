@@ -41,7 +41,7 @@ type Config struct {
 // disk is a journal.
 type disk interface {
 	store
-	Bind(node core.NodeID, cluster uint64) error
+	Bind(cluster uint64, node core.NodeID) error
 	Clean(now core.Stamp, budget int64) error
 	Close() error
 }
@@ -156,7 +156,7 @@ func (n *Node) begin(ctx context.Context, report *core.DiskReport) error {
 		n.mu.Lock()
 		n.found = f
 		n.mu.Unlock()
-		if err := n.disk.Bind(n.self.Node, f.cluster); err != nil {
+		if err := n.disk.Bind(f.cluster, n.self.Node); err != nil {
 			return fmt.Errorf("bind disk to its cluster: %w", err)
 		}
 	}

@@ -22,7 +22,12 @@ func (n *Node) openJournal() (disk, *core.DiskReport, error) {
 	if fs == nil {
 		fs = journal.OSFS()
 	}
-	j, report, err := journal.Open(fs, n.cfg.Dir, n.cfg.Journal)
+	opt := n.cfg.Journal
+	opt.Now = func() core.Time { return n.now().Mono }
+	if opt.NewDiskID == nil {
+		opt.NewDiskID = func() core.DiskID { return core.DiskID(drawID()) }
+	}
+	j, report, err := journal.Open(fs, n.cfg.Dir, opt)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/core/shard"
+	"trine/internal/journal"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -95,6 +97,8 @@ func (s *script) count(line string) int {
 type fakeDisk struct {
 	report core.DiskReport
 	gate   func(road core.Flush, ws []core.Write) error
+	refuse []journal.Refusal
+	rests  atomic.Int32
 
 	mu      sync.Mutex
 	calls   []string
@@ -118,15 +122,23 @@ func (d *fakeDisk) write(road core.Flush, ws []core.Write) error {
 	return nil
 }
 
-func (d *fakeDisk) WriteEach(ws []core.Write) error { return d.write(core.FlushEach, ws) }
-func (d *fakeDisk) WriteLazy(ws []core.Write) error { return d.write(core.FlushLazy, ws) }
+func (d *fakeDisk) WriteEach(ws []core.Write) ([]journal.Refusal, error) {
+	return d.refuse, d.write(core.FlushEach, ws)
+}
+func (d *fakeDisk) WriteLazy(ws []core.Write) ([]journal.Refusal, error) {
+	return nil, d.write(core.FlushLazy, ws)
+}
+func (d *fakeDisk) Rest() error {
+	d.rests.Add(1)
+	return nil
+}
 func (d *fakeDisk) Load(l core.Load) ([]core.Entry, error) {
 	if l.Stream == 0 {
 		return nil, io.ErrUnexpectedEOF
 	}
 	return []core.Entry{{Index: l.Index}}, nil
 }
-func (d *fakeDisk) Bind(node core.NodeID, cluster uint64) error {
+func (d *fakeDisk) Bind(cluster uint64, node core.NodeID) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.bound, d.cluster = node, cluster
