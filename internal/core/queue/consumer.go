@@ -36,11 +36,17 @@ type group struct {
 	ring     deque[*consumer]
 }
 
-// Attach lets a consumer be lent messages. held is what it has of an earlier leader,
-// or of an earlier link to this one, including what its node has not yet seen
-// settled; what it was lent and does not have goes back, uncounted. Credit counts
-// beside what it holds; with Renew it is a window that counts what is held. Locked
-// where somebody has the queue exclusively or, for who asks that, is there already.
+// Attach lets a consumer be lent messages. Locked where somebody has the queue
+// exclusively or, for who asks that, is there already. Credit counts beside what the
+// consumer holds; with Renew it is a window, of which what it holds is a part.
+//
+// A node attaches its consumers again to a new leader, and after a broken link to
+// the same one. held is then what the consumer has in hands, and what it accepted or
+// rejected and its node does not know to hold; so also for one that is detached, or
+// has stopped, and has such settlements (Aside, without credit, to be detached
+// again). Then the node sends those settlements again, without what they returned
+// or released: that is not in held either, for others may have it since. What the
+// leader had lent to the consumer, and is not in held, goes back uncounted.
 func (q *Queue) Attach(
 	id core.Consumer, node core.NodeID, a *core.Attach, held []core.OffsetRange,
 ) core.Kind {

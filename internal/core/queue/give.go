@@ -1,6 +1,10 @@
 package queue
 
-import "trine/internal/core"
+import (
+	"math"
+
+	"trine/internal/core"
+)
 
 // Bounds of forwarding.
 const (
@@ -28,7 +32,7 @@ func (l *leader) ripen(q *Queue, now core.Now) {
 		if s.notBefore[o] != at || !s.live.has(o) {
 			continue
 		}
-		l.enter(o, o, min(s.priority(o), q.set.Priorities), s.spans.bytes(o, o))
+		l.restore(q, loan{o, int32(min(s.spans.bytes(o, o), math.MaxInt32)), s.priority(o)})
 	}
 }
 

@@ -288,6 +288,10 @@ func (l *leader) forget(q *Queue, from, to core.Offset) {
 		i, j := c.held.find(from, to)
 		l.lent -= int64(j - i)
 		c.held.cut(i, j)
+		if c.Renew && c.credit != noLimit {
+			c.credit += int64(j - i)
+		}
+		l.enqueue(q, c)
 	}
 }
 

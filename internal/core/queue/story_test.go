@@ -32,7 +32,7 @@ type story struct {
 }
 
 func TestStories(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/stories", func(t *testing.T, path string) {
 		s := &story{t: t, now: core.Now{Mono: core.Second, Wall: 1000}, seqs: map[string]int64{}}
 		s.start(core.QueueSettings{TTLMs: -1, DeliveryLimit: -1})
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
@@ -293,16 +293,38 @@ func (s *story) name(c core.Consumer) string { return s.names[c.ID-1] }
 
 func (s *story) print() {
 	o, b := &s.out, &s.b
-	for _, l := range o.Lends {
-		fmt.Fprintf(b, "lend %d to %s", l.Offset, s.name(l.Consumer))
-		if l.Again {
-			fmt.Fprintf(b, " (again, %d returns)", l.Returned)
+	for i := 0; i < len(o.Lends); {
+		first := o.Lends[i]
+		last := first
+		for i++; i < len(o.Lends); i++ { // neighbours that are alike are one line
+			next := last
+			next.Offset++
+			if o.Lends[i] != next {
+				break
+			}
+			last = next
+		}
+		fmt.Fprintf(b, "lend %s to %s", text([]core.OffsetRange{{From: first.Offset,
+			To: last.Offset}}), s.name(first.Consumer))
+		if first.Again {
+			fmt.Fprintf(b, " (again, %d returns)", first.Returned)
 		}
 		b.WriteByte('\n')
 	}
-	for _, f := range o.Forwards {
-		why := [...]string{"", "rejected", "expired", "over length", "too many returns"}[f.Why]
-		fmt.Fprintf(b, "forward %d: %s, %d returns\n", f.Offset, why, f.Count)
+	for i := 0; i < len(o.Forwards); {
+		first := o.Forwards[i]
+		last := first
+		for i++; i < len(o.Forwards); i++ {
+			next := last
+			next.Offset++
+			if o.Forwards[i] != next {
+				break
+			}
+			last = next
+		}
+		why := [...]string{"", "rejected", "expired", "over length", "too many returns"}[first.Why]
+		fmt.Fprintf(b, "forward %s: %s, %d returns\n", text([]core.OffsetRange{{From: first.Offset,
+			To: last.Offset}}), why, first.Count)
 	}
 	for _, d := range o.Drained {
 		fmt.Fprintf(b, "drained %s, %d ready\n", s.name(d.Consumer), d.Ready)
