@@ -12,6 +12,7 @@ import (
 type catalog struct {
 	w       *world
 	now     Assignment
+	first   []core.Member
 	fenced  map[core.DiskID]bool
 	away    map[int]bool // nodes that are cut from it
 	queue   []delivery   // to nodes, in order for each
@@ -38,16 +39,13 @@ func newCatalog(w *world, disks int) *catalog {
 	for i := range min(disks, w.policy.Copies) {
 		c.now.Members = append(c.now.Members, core.Member{Node: core.NodeID(i + 1), Disk: core.DiskID(i + 1), InSync: true})
 	}
+	c.first = slices.Clone(c.now.Members)
 	return c
 }
 
 // founders gives a copy's Config.Members.
-func (c *catalog) founders(n *node) []core.Member {
-	ms := slices.Clone(c.now.Members)
-	for i := range ms {
-		ms[i].InSync = int(ms[i].Disk) <= c.w.policy.Copies && n.found
-	}
-	return ms
+func (c *catalog) founders() []core.Member {
+	return c.first
 }
 
 func (c *catalog) publish() {
@@ -168,9 +166,10 @@ func (c *catalog) elect() {
 
 // register begins a new run of a node, which ends the older one.
 func (c *catalog) register(n *node) {
-	if c.away[n.i] {
+	if n.fresh = true; c.away[n.i] {
 		return
 	}
+	n.fresh = false
 	delete(c.deadAt, n.disk)
 	if c.w.policy.Raft() {
 		c.send(n.i)
@@ -183,7 +182,7 @@ func (c *catalog) register(n *node) {
 		m.InSync = true
 		c.now.Epoch++
 		c.w.logf("catalog: disk %d leads again, epoch %d", n.disk, c.now.Epoch)
-	case c.fenced[c.now.Leader]:
+	case c.fenced[c.now.Leader] || !c.member(c.now.Leader).InSync:
 		c.elect()
 	}
 	c.publish()

@@ -154,6 +154,9 @@ func (w *world) back() {
 			if n.up {
 				w.cat.send(i)
 			}
+			if n.up && n.fresh {
+				w.cat.register(n)
+			}
 		}
 	}
 }
@@ -175,16 +178,9 @@ func (w *world) move() {
 	w.logf("catalog: members %v", ms)
 	if n := w.nodes[in]; !n.found {
 		n.found = true
-		n.startJoining()
+		n.start()
 	}
 	w.cat.publish()
-}
-
-// startJoining starts a copy on a disk that is new to the group.
-func (n *node) startJoining() {
-	n.found = false
-	n.start()
-	n.found = true
 }
 
 // load proposes on whoever leads, and has copies make checkpoints.

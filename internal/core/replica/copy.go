@@ -18,7 +18,7 @@ type Copy interface {
 	// to ask first: Status().MinOK.
 	Propose(now core.Time, es []core.Entry) error
 	// Persisted says that the write of that ID is complete, as its road promises.
-	// Writes complete in the order they were given out.
+	// A write counts as complete once all before it are.
 	Persisted(write uint64)
 	// Ready gives all that is to be done since the last call; rd is reused. It says
 	// false where there is nothing.
@@ -123,8 +123,9 @@ type Config struct {
 	Self   core.DiskID
 	Gen    core.Generation
 	Policy core.Policy
-	// Members are the copies that the stream was made with. Under Raft those with
-	// InSync are the first voters; a disk that joined later must not have it here.
+	// Members are those with which the stream's generation began, the same on every
+	// copy for as long as the generation lasts; a disk that joined later is told
+	// them too. Under Raft those with InSync are the first voters.
 	Members []core.Member
 	// Floor is the least epoch that Raft may be in: the epoch at which the stream
 	// took this kind.

@@ -22,6 +22,7 @@ type flying struct {
 	id      uint64
 	through core.Index // persisted once complete, as far as no later cut took it back
 	barrier bool
+	done    bool
 }
 
 // installing says that the log is to be replaced by what a checkpoint stands for.
@@ -55,12 +56,11 @@ func (d *disk) takeBack(to core.Index) {
 	}
 }
 
-// write appends the next write to ws, if there is anything to write, and gives its
-// ID, or 0.
-func (d *disk) write(ws []core.Write, s core.StreamID, t *Tail) ([]core.Write, uint64) {
+// write appends the next write to ws, if there is anything to write.
+func (d *disk) write(ws []core.Write, s core.StreamID, t *Tail) ([]core.Write, bool) {
 	es := t.Slice(d.from, t.Last(), 1<<62)
 	if len(es) == 0 && d.install == nil && d.cut == 0 && d.state == nil {
-		return ws, 0
+		return ws, false
 	}
 	d.id++
 	f := flying{id: d.id, barrier: d.install != nil || d.cut != 0}
@@ -74,30 +74,37 @@ func (d *disk) write(ws []core.Write, s core.StreamID, t *Tail) ([]core.Write, u
 	ws = append(ws, core.Write{ID: d.id, Stream: s, Install: d.install, Cut: d.cut, Entries: es,
 		State: d.state})
 	d.install, d.cut, d.state, d.from = nil, 0, nil, t.Last()+1
-	return ws, d.id
+	return ws, true
 }
 
-// done takes the completion of a write, which is the oldest in flight.
+// done takes the completion of a write. One that overtook an older write counts
+// once that is complete too.
 func (d *disk) done(write uint64) {
-	core.Assert(len(d.flying) > 0 && d.flying[0].id == write, "write %d completes out of order", write)
-	f := d.flying[0]
-	d.persisted = max(d.persisted, f.through)
-	if f.barrier {
-		d.barriers--
+	for i := range d.flying {
+		d.flying[i].done = d.flying[i].done || d.flying[i].id == write
 	}
-	if d.flying = d.flying[1:]; len(d.flying) == 0 {
+	for len(d.flying) > 0 && d.flying[0].done {
+		f := d.flying[0]
+		d.persisted = max(d.persisted, f.through)
+		if f.barrier {
+			d.barriers--
+		}
+		d.flying = d.flying[1:]
+	}
+	if len(d.flying) == 0 {
 		d.flying = nil
 	}
+}
+
+// through gives the last write that is complete with all before it.
+func (d *disk) through() uint64 {
+	if len(d.flying) > 0 {
+		return d.flying[0].id - 1
+	}
+	return d.id
 }
 
 // pending says whether there is anything of the log to be written.
 func (d *disk) pending(t *Tail) bool {
 	return d.install != nil || d.cut != 0 || d.from <= t.Last()
-}
-
-// empty is a write into which the caller puts something.
-func (d *disk) empty(s core.StreamID) core.Write {
-	d.id++
-	d.flying = append(d.flying, flying{id: d.id})
-	return core.Write{ID: d.id, Stream: s}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trine/internal/core"
+	"trine/internal/core/record"
 )
 
 // following is a copy under leader-follower replication.
@@ -189,7 +190,7 @@ func number(es []core.Entry, t *Tail, epoch core.Epoch, gen core.Generation) {
 		index++
 		e.Index, e.Epoch, e.Gen, e.Base = index, epoch, gen, base
 		if e.Kind == core.EntryBatch {
-			setBase(e.Data, base, epoch)
+			record.SetBase(e.Data, base, epoch)
 		}
 		base = e.Next()
 	}
@@ -207,12 +208,13 @@ func (c *following) Persisted(write uint64) {
 
 func (c *following) Applied(through core.Index) { c.applied = max(c.applied, through) }
 
-func (c *following) Checkpoint(cp *core.Checkpoint) { describe(cp, &c.tail, c.applied) }
+func (c *following) Checkpoint(cp *core.Checkpoint) { describe(cp, &c.tail, c.applied, c.cfg.Gen) }
 
 // describe fills what the tail knows of the place after an applied entry.
-func describe(cp *core.Checkpoint, t *Tail, applied core.Index) {
+func describe(cp *core.Checkpoint, t *Tail, applied core.Index, gen core.Generation) {
+	cp.Gen = gen
 	if e := t.Entry(applied); e != nil {
-		cp.Index, cp.Epoch, cp.Gen, cp.Next = e.Index, e.Epoch, e.Gen, e.Next()
+		cp.Index, cp.Epoch, cp.Next = e.Index, e.Epoch, e.Next()
 		return
 	}
 	core.Assert(applied == t.base, "applied %d is in the tail above %d", applied, t.base)

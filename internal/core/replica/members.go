@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"fmt"
 	"slices"
 
 	"go.etcd.io/raft/v3"
@@ -9,56 +10,32 @@ import (
 	"trine/internal/core"
 )
 
-// A group's members are what its own log says: the first ones stand in a
-// checkpoint at the index where the group began, every change is an entry. A disk
-// that joins is told them by the first append, or with a checkpoint.
+// A group's members are what its own log says: every change is an entry, and a
+// checkpoint holds what came of them. The group begins with Config.Members, which
+// every copy is given alike, also one that joined later: it replays the changes.
 
-// foundMembers gives a new group its first members, or makes this copy wait to be
-// told them, where it is not among them.
-func (c *group) foundMembers() {
+// foundMembers takes the members from the checkpoint, or, where that is older than
+// the group, those that the group began with.
+func (c *group) foundMembers() (err error) {
+	if c.cp != nil && c.cp.Gen == c.cfg.Gen && len(c.cp.Members) > 0 {
+		c.members, err = decodeMembers(c.cp.Members)
+		return err
+	}
 	for _, m := range c.cfg.Members {
 		if m.InSync {
 			c.members.Voters = append(c.members.Voters, uint64(m.Disk))
 		}
 	}
-	if !slices.Contains(c.members.Voters, uint64(c.cfg.Self)) {
-		c.members, c.joining = raftMembers{}, true
-		return
+	if len(c.members.Voters) == 0 {
+		return fmt.Errorf("none of its %d first members votes", len(c.cfg.Members))
 	}
-	c.keepMembers()
-}
-
-// keepMembers has the members written, at the index where the tail begins.
-func (c *group) keepMembers() {
-	cp := core.Checkpoint{Index: c.tail.base, Epoch: c.tail.epoch, Next: c.tail.next}
+	slices.Sort(c.members.Voters)
 	if c.cp != nil {
-		cp = *c.cp
+		cp := *c.cp // as another copy of this generation needs it
+		cp.Gen, cp.Members = c.cfg.Gen, encodeMembers(c.members)
+		c.cp = &cp
 	}
-	cp.Gen, cp.Members = c.cfg.Gen, encodeMembers(c.members)
-	c.cp, c.found = &cp, true
-	if cp.Index == 0 {
-		c.zero = cp.Members
-	}
-}
-
-// join takes the members from the first append that a new disk gets.
-func (c *group) join(m *core.Replicate) {
-	if !c.joining || m.Index != 0 || c.tail.Last() != 0 || len(m.Context) == 0 {
-		return
-	}
-	members, err := decodeMembers(m.Context)
-	if err != nil {
-		return
-	}
-	if !isMember(members, uint64(c.cfg.Self)) {
-		members.Learners = append(members.Learners, uint64(c.cfg.Self))
-	}
-	if c.node != nil {
-		c.state = c.node.BasicStatus().HardState
-	}
-	c.members, c.joining = members, false
-	c.keepMembers()
-	c.build()
+	return nil
 }
 
 func isMember(m raftMembers, id uint64) bool {

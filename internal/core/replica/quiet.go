@@ -14,7 +14,7 @@ func (c *group) maybeQuiet() {
 	}
 	last := c.tail.Last()
 	all := c.committed == last && c.applied == last && c.disk.persisted == last &&
-		len(c.disk.flying) == 0 && !c.found && c.node.BasicStatus().LeadTransferee == 0 && !c.node.HasReady()
+		len(c.disk.flying) == 0 && c.node.BasicStatus().LeadTransferee == 0 && !c.node.HasReady()
 	c.eachPeer(func(p peerView) { all = all && (p.disk == c.cfg.Self || p.match == last && p.active) })
 	if !all {
 		return
@@ -79,7 +79,7 @@ func (c *group) wake() {
 // sleep gives raft's state back, keeping what build needs.
 func (c *group) sleep() {
 	if c.node.HasReady() || len(c.disk.flying) > 0 || c.applied != c.committed || c.stateChanged() ||
-		c.disk.pending(&c.tail) || len(c.waits) > 0 || c.found {
+		c.disk.pending(&c.tail) || len(c.waits) > 0 {
 		return
 	}
 	c.node, c.views, c.staged, c.waits, c.sends = nil, nil, nil, nil, nil

@@ -32,7 +32,6 @@ type group struct {
 	now     core.Time
 	node    *raft.RawNode // nil: asleep
 	members raftMembers   // applied
-	zero    []byte        // the members before index 1, while the tail begins there
 	state   raftState     // raft's, as of the last Ready
 	written raftState     // as of the last write
 
@@ -45,8 +44,6 @@ type group struct {
 	start     core.Index  // leads: the entry that began the epoch
 	asg       Assignment
 	assigned  bool
-	joining   bool // this disk waits to be told the members
-	found     bool // the members it begins with are not on disk yet
 	removed   bool // a leader said that this disk is no member
 	voters    int  // leads: voters heard of lately, itself included
 
@@ -80,16 +77,12 @@ type caughtPeer struct {
 func NewRaft(cfg Config, rec *core.Recovered) (Copy, error) {
 	cfg.defaults()
 	c := &group{cfg: cfg, tail: recoverTail(rec), doubtful: cfg.Doubtful}
-	var members []byte
 	if rec != nil {
 		c.cp = rec.Checkpoint
 		c.state = raftState{Term: uint64(rec.State.Epoch), Vote: uint64(rec.State.Vote),
 			Commit: uint64(rec.State.Commit)}
 		if rec.State.Epoch < cfg.Floor {
 			c.state.Vote = 0
-		}
-		if c.cp != nil && c.cp.Gen == cfg.Gen {
-			members = c.cp.Members
 		}
 	}
 	c.written = c.state
@@ -98,16 +91,8 @@ func NewRaft(cfg Config, rec *core.Recovered) (Copy, error) {
 	c.state.Commit = uint64(max(c.tail.base, min(core.Index(c.state.Commit), last)))
 	c.applied, c.committed = c.tail.base, core.Index(c.state.Commit)
 	c.disk.persisted, c.disk.from = last, last+1
-	if len(members) == 0 {
-		c.foundMembers()
-	} else {
-		var err error
-		if c.members, err = decodeMembers(members); err != nil {
-			return nil, &core.Error{Op: "open copy", Kind: core.Invalid, Err: err}
-		}
-		if c.tail.base == 0 {
-			c.zero = members
-		}
+	if err := c.foundMembers(); err != nil {
+		return nil, &core.Error{Op: "open copy", Kind: core.Invalid, Err: err}
 	}
 	if len(c.members.Voters) == 1 && c.members.Voters[0] == uint64(cfg.Self) {
 		c.doubtful = false // it alone decides what was committed
@@ -151,10 +136,6 @@ func (c *group) Step(now core.Time, m *core.Replicate) {
 	case core.RepHeartbeatAnswer:
 		if c.quiet && m.Epoch == c.epoch() {
 			return // it answers a beat from before
-		}
-	case core.RepAppend:
-		if c.join(m); c.joining && m.Index == 0 {
-			return
 		}
 	}
 	if c.stranger(m) {
@@ -233,7 +214,7 @@ func (c *group) nodeOf(d core.DiskID) core.NodeID {
 
 func (c *group) Persisted(write uint64) {
 	c.disk.done(write)
-	for len(c.waits) > 0 && c.waits[0].write <= write {
+	for len(c.waits) > 0 && c.waits[0].write <= c.disk.through() {
 		c.tell(c.waits[0].msgs)
 		c.waits = c.waits[1:]
 	}
@@ -270,8 +251,7 @@ func (c *group) Applied(through core.Index) {
 }
 
 func (c *group) Checkpoint(cp *core.Checkpoint) {
-	describe(cp, &c.tail, c.applied)
-	cp.Gen = c.cfg.Gen
+	describe(cp, &c.tail, c.applied, c.cfg.Gen)
 	cp.Members = encodeMembers(c.members)
 }
 
@@ -345,9 +325,6 @@ func (c *group) send(m *raftMessage) {
 			if !same(out.Entries, m.Entries) {
 				return // overwritten since: raft sends again what still counts
 			}
-		}
-		if out.Index == 0 {
-			out.Context = c.zero
 		}
 	case raftInstall:
 		if out.Checkpoint = c.checkpointFor(m); out.Checkpoint == nil {

@@ -15,19 +15,8 @@ func (c *group) Ready(rd *Ready) bool {
 		}
 	}
 	c.stateToWrite()
-	var id uint64
-	if c.found {
-		c.found = false
-		cp := c.cp
-		rd.Writes, id = c.disk.write(rd.Writes, c.cfg.Stream, &c.tail)
-		if id == 0 {
-			rd.Writes = append(rd.Writes, c.disk.empty(c.cfg.Stream))
-		}
-		rd.Writes[0].Checkpoint = cp
-	} else {
-		rd.Writes, id = c.disk.write(rd.Writes, c.cfg.Stream, &c.tail)
-	}
-	if id != 0 {
+	var wrote bool
+	if rd.Writes, wrote = c.disk.write(rd.Writes, c.cfg.Stream, &c.tail); wrote {
 		c.busyAt = c.now
 	}
 	c.settle()
@@ -131,7 +120,6 @@ func (c *group) install(index core.Index, members raftMembers) {
 	c.tail.restore(cp)
 	c.disk.installing(cp)
 	c.cp, c.members, c.applied = cp, members, cp.Index
-	c.joining, c.found, c.zero = false, false, nil
 }
 
 func (c *group) role(s *raft.SoftState) {

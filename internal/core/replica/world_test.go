@@ -64,9 +64,10 @@ type node struct {
 	next    core.Offset
 	tickAt  core.Time
 	stuckTo core.Time // the process stands still
-	found   bool      // among the first members
+	found   bool      // has a copy
 	asg     Assignment
 	kept    core.Index // of the last checkpoint made
+	fresh   bool       // its run is not registered yet
 }
 
 type pendingWrite struct {
@@ -106,7 +107,7 @@ func (w *world) chance(p float64) bool { return w.rng.Float64() < p }
 func (w *world) upTo(d core.Time) core.Time { return core.Time(w.rng.Int64N(int64(d) + 1)) }
 
 func (n *node) start() {
-	cfg := Config{Stream: 9, Self: n.disk, Gen: 1, Policy: n.w.policy, Members: n.w.cat.founders(n)}
+	cfg := Config{Stream: 9, Self: n.disk, Gen: 1, Policy: n.w.policy, Members: n.w.cat.founders()}
 	if n.w.cfg != nil {
 		n.w.cfg(&cfg)
 	}
