@@ -28,8 +28,7 @@ type following struct {
 
 	asg       Assignment
 	assigned  bool
-	led       core.Epoch // an earlier run of this copy may have led it
-	floor     core.Epoch // an earlier run of this copy was in it
+	floor     core.Epoch // an earlier run of this copy was in it, and may have led it
 	gave      core.Index // the committed index that Ready gave last
 	fenced    core.Epoch // somebody knows this epoch, above the assigned one
 	committed core.Index
@@ -60,9 +59,6 @@ func NewFollowing(cfg Config, rec *core.Recovered) Copy {
 	if rec != nil {
 		c.cp = rec.Checkpoint
 		c.floor = rec.State.Epoch
-		if rec.State.Vote == cfg.Self {
-			c.led = rec.State.Epoch
-		}
 		c.committed = max(c.tail.base, min(rec.State.Commit, c.tail.Last()))
 		c.applied = c.tail.base
 	}
@@ -102,7 +98,7 @@ func (c *following) begin() {
 	}
 	c.matched, c.acked, c.ackDue = 0, 0, false
 	c.peers, c.wishes, c.stated, c.yield = nil, nil, 0, 0
-	again := c.asg.Epoch <= c.led && len(c.asg.Members) > 1
+	again := c.asg.Epoch <= c.floor && len(c.asg.Members) > 1
 	c.leads = c.asg.Leader == c.cfg.Self && !again && c.tail.LastEpoch() <= c.asg.Epoch
 	c.start = c.tail.Last()
 }

@@ -193,9 +193,8 @@ func (c *group) stranger(m *core.Replicate) bool {
 		m.Epoch > c.epoch() && !votes {
 		return false
 	}
-	c.sends = append(c.sends, &core.Replicate{Stream: c.cfg.Stream, Gen: c.cfg.Gen,
-		Type: core.RepQuiet, From: c.cfg.Self, To: m.From, Epoch: c.epoch(), Index: c.applied,
-		Reject: true})
+	c.post(&core.Replicate{Type: core.RepQuiet, From: c.cfg.Self, To: m.From, Epoch: c.epoch(),
+		Index: c.applied, Reject: true}, 0)
 	return true
 }
 

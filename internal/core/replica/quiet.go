@@ -22,9 +22,8 @@ func (c *group) maybeQuiet() {
 	c.quiet = true
 	c.eachPeer(func(p peerView) {
 		if p.disk != c.cfg.Self {
-			c.sends = append(c.sends, &core.Replicate{Stream: c.cfg.Stream, Gen: c.cfg.Gen,
-				Type: core.RepQuiet, From: c.cfg.Self, To: p.disk, Epoch: c.epoch(),
-				Index: last, LogEpoch: c.tail.LastEpoch(), Commit: last})
+			c.post(&core.Replicate{Type: core.RepQuiet, From: c.cfg.Self, To: p.disk,
+				Epoch: c.epoch(), Index: last, LogEpoch: c.tail.LastEpoch(), Commit: last}, 0)
 		}
 	})
 }
@@ -78,12 +77,12 @@ func (c *group) wake() {
 
 // sleep gives raft's state back, keeping what build needs.
 func (c *group) sleep() {
-	if c.node.HasReady() || len(c.disk.flying) > 0 || c.applied != c.committed || c.stateChanged() ||
+	if c.node.HasReady() || len(c.sends) > 0 || len(c.disk.flying) > 0 || c.applied != c.committed || c.stateChanged() ||
 		c.disk.pending(&c.tail) || len(c.waits) > 0 {
 		return
 	}
-	c.node, c.views, c.staged, c.waits, c.sends = nil, nil, nil, nil, nil
-	c.caught = nil
+	c.node, c.views, c.staged, c.waits, c.caught = nil, nil, nil, nil, nil
+	c.sends, c.sizes = nil, nil
 }
 
 // stand has a copy whose members know it as their leader ask for their votes, as

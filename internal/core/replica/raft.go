@@ -52,6 +52,7 @@ type group struct {
 	views  []raftEntry
 	waits  []wait
 	sends  []*core.Replicate
+	sizes  []int // of the entries in sends
 
 	quiet    bool
 	busyAt   core.Time // when something last happened
@@ -146,6 +147,9 @@ func (c *group) Step(now core.Time, m *core.Replicate) {
 	if !ok {
 		return
 	}
+	if m.Type == core.RepHeartbeat && m.Commit > c.tail.Last() {
+		rm.Commit = 0 // this disk lost what it once answered to have
+	}
 	c.prepare(m)
 	_ = c.node.Step(rm) // says only that a peer is unknown
 }
@@ -177,20 +181,19 @@ func (c *group) Propose(now core.Time, es []core.Entry) error {
 		e.Kind, e.Detail = core.Unavailable, "the group wakes"
 		return e
 	}
-	c.wake()
-	st := c.node.BasicStatus()
-	switch {
-	case c.leads && st.RaftState == raft.StateLeader && st.Term == c.state.Term && st.LeadTransferee == 0:
-	case c.leads && st.LeadTransferee != 0:
-		e.Kind, e.Detail = core.Unavailable, "the leadership is being handed over"
-		return e
-	case st.RaftState == raft.StateLeader:
-		e.Kind, e.Detail = core.Unavailable, "the epoch is about to begin"
-		return e
-	default:
-		if e.Leader = c.nodeOf(core.DiskID(st.Lead)); st.Lead == 0 {
+	if !c.leads {
+		if e.Leader = c.nodeOf(c.lead); c.lead == 0 || c.lead == c.cfg.Self {
 			e.Kind = core.NoLeader
 		}
+		return e
+	}
+	c.wake()
+	switch st := c.node.BasicStatus(); {
+	case st.RaftState != raft.StateLeader || st.Term != c.state.Term:
+		e.Kind, e.Detail = core.NoLeader, "the epoch has just ended"
+		return e
+	case st.LeadTransferee != 0:
+		e.Kind, e.Detail = core.Unavailable, "the leadership is being handed over"
 		return e
 	}
 	number(es, &c.tail, c.epoch(), c.cfg.Gen)
@@ -317,7 +320,7 @@ func (c *group) send(m *raftMessage) {
 	if !ok {
 		return
 	}
-	out.Stream, out.Gen = c.cfg.Stream, c.cfg.Gen
+	size := 0
 	switch m.Type {
 	case raftAppend:
 		if n := len(m.Entries); n > 0 {
@@ -326,13 +329,45 @@ func (c *group) send(m *raftMessage) {
 				return // overwritten since: raft sends again what still counts
 			}
 		}
+		for i := range out.Entries {
+			size += out.Entries[i].Size()
+		}
 	case raftInstall:
 		if out.Checkpoint = c.checkpointFor(m); out.Checkpoint == nil {
 			return
 		}
 		out.Index, out.LogEpoch = out.Checkpoint.Index, out.Checkpoint.Epoch
 	}
-	c.sends = append(c.sends, out)
+	c.post(out, size)
+}
+
+// post queues a message. What a turn has to say to a copy in several appends, or
+// answers to appends, goes in one.
+func (c *group) post(m *core.Replicate, size int) {
+	m.Stream, m.Gen = c.cfg.Stream, c.cfg.Gen
+	for i := len(c.sends) - 1; i >= 0; i-- {
+		last := c.sends[i]
+		if last.To != m.To {
+			continue
+		}
+		if last.Type != m.Type || last.Epoch != m.Epoch || last.Reject || m.Reject {
+			break
+		}
+		switch n := core.Index(len(last.Entries)); {
+		case m.Type == core.RepAppendAnswer:
+			last.Index = max(last.Index, m.Index)
+			return
+		case m.Type == core.RepAppend && m.Index == last.Index+n && c.sizes[i]+size <= c.cfg.MessageBytesMax:
+			if len(m.Entries) > 0 {
+				last.Entries = c.tail.span(last.Index+1, m.Index+core.Index(len(m.Entries)))
+			}
+			last.Commit = max(last.Commit, m.Commit)
+			c.sizes[i] += size
+			return
+		}
+		break
+	}
+	c.sends, c.sizes = append(c.sends, m), append(c.sizes, size)
 }
 
 // same says whether es are the entries that raft means. Equal at the ends is equal

@@ -22,7 +22,7 @@ func (c *group) Ready(rd *Ready) bool {
 	c.settle()
 	rd.Sends = append(rd.Sends, c.sends...)
 	clear(c.sends)
-	c.sends = c.sends[:0]
+	c.sends, c.sizes = c.sends[:0], c.sizes[:0]
 	rd.Committed, rd.Changed = c.committed, c.changed
 	more := len(rd.Writes) > 0 || len(rd.Sends) > 0 || rd.Changed || c.committed != c.gave
 	c.changed, c.gave = false, c.committed

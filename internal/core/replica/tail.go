@@ -79,6 +79,12 @@ func (t *Tail) Slice(from, to core.Index, bytesMax int) []core.Entry {
 	return es[:len(es):len(es)]
 }
 
+// span is Slice without a limit, of what the tail has.
+func (t *Tail) span(from, to core.Index) []core.Entry {
+	i, k := from-t.base-1, to-t.base
+	return t.entries[i:k:k]
+}
+
 // AtOffset gives the index of the entry that holds an offset, or of the first
 // above it; Last()+1 where there is none. Entries without offsets are passed over.
 func (t *Tail) AtOffset(o core.Offset) core.Index {
