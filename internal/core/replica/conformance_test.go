@@ -47,7 +47,8 @@ func TestWhatHeldIsNeverLostOrChanged(t *testing.T) {
 			}
 			for s := from; s <= to; s++ {
 				t.Run(fmt.Sprint("seed ", s), func(t *testing.T) {
-					w := torment(t, s, p.policy, p.disks)
+					cryptotest.SetGlobalRandom(t, s)
+					w := torment(t, s, p.policy, p.disks, "")
 					for k, n := range w.counts {
 						counts[k] += n
 					}
@@ -64,20 +65,13 @@ func TestWhatHeldIsNeverLostOrChanged(t *testing.T) {
 }
 
 // torment is one run.
-func torment(t *testing.T, s uint64, policy core.Policy, disks int) *world {
-	cryptotest.SetGlobalRandom(t, s)
-	w := newWorld(t, s, policy, disks)
-	w.trace = *seed != 0
-	w.cfg = func(c *Config) {
+func torment(t testing.TB, s uint64, policy core.Policy, disks int, bug string) *world {
+	w := newWorld(t, s, policy, disks, func(c *Config) {
 		c.LagMax = 2 * core.Second
 		c.QuietAfter, c.SleepAfter = core.Second, core.Second
 		c.MessageBytesMax, c.InflightBytesMax, c.TailBytesMax = 2000, 8000, 20000
-	}
-	for _, n := range w.nodes {
-		if n.up {
-			n.start()
-		}
-	}
+	})
+	w.trace, w.bug = *seed != 0, bug
 	w.slow = []core.Time{core.Millisecond, 5 * core.Millisecond, 30 * core.Millisecond}[w.rng.IntN(3)]
 	w.loss = []float64{0, 0, 0.02, 0.1}[w.rng.IntN(4)]
 	w.twice = []float64{0, 0.02, 0.1}[w.rng.IntN(3)]

@@ -33,6 +33,7 @@ type world struct {
 	trace   bool
 	counts  map[string]int
 	cfg     func(*Config)
+	bug     string // planted
 	ready   Ready
 	hash    uint64 // of everything that was sent and written
 }
@@ -75,10 +76,10 @@ type pendingWrite struct {
 	w  core.Write
 }
 
-func newWorld(t testing.TB, seed uint64, policy core.Policy, disks int) *world {
+func newWorld(t testing.TB, seed uint64, policy core.Policy, disks int, cfg func(*Config)) *world {
 	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 7)), policy: policy, cut: map[[2]int]bool{},
 		leaders: map[core.Epoch]core.DiskID{}, acked: map[uint64]core.Index{}, held: make([]place, 1),
-		slow: 5 * core.Millisecond, counts: map[string]int{}, now: core.Second}
+		slow: 5 * core.Millisecond, counts: map[string]int{}, now: core.Second, cfg: cfg}
 	w.cat = newCatalog(w, disks)
 	for i := range disks {
 		n := &node{w: w, i: i, disk: core.DiskID(i + 1), found: i < policy.Copies}
@@ -108,9 +109,7 @@ func (w *world) upTo(d core.Time) core.Time { return core.Time(w.rng.Int64N(int6
 
 func (n *node) start() {
 	cfg := Config{Stream: 9, Self: n.disk, Gen: 1, Policy: n.w.policy, Members: n.w.cat.founders()}
-	if n.w.cfg != nil {
-		n.w.cfg(&cfg)
-	}
+	n.w.cfg(&cfg)
 	n.copy = n.open(cfg)
 	n.up, n.tickAt, n.stuckTo = true, n.w.now+n.w.upTo(TickEvery), 0
 	n.applied, n.sum, n.next, n.kept = 0, 0, 0, 0
@@ -201,6 +200,7 @@ func (n *node) turn() {
 	w := n.w
 	for n.up && n.copy.Ready(&w.ready) {
 		rd := &w.ready
+		var early []uint64
 		for i := range rd.Writes {
 			wr := rd.Writes[i]
 			w.sum(fmt.Sprint("write", n.i, wr.ID, wr.Cut, len(wr.Entries), wr.State))
@@ -208,7 +208,13 @@ func (n *node) turn() {
 			if k := len(n.writes); k > 0 {
 				at = max(at, n.writes[k-1].at)
 			}
+			if n.w.bug == "the vote is not written" {
+				wr.State = nil
+			}
 			n.writes = append(n.writes, pendingWrite{at, wr})
+			if n.w.bug == "answers before the write" {
+				early = append(early, wr.ID)
+			}
 			if wr.Install != nil {
 				w.counts["install"]++
 				n.restore(wr.Install)
@@ -226,8 +232,14 @@ func (n *node) turn() {
 		for _, c := range rd.InSync {
 			w.cat.wish(n, c)
 		}
+		if n.w.bug == "one more holds" {
+			rd.Committed = min(rd.Committed+1, n.copy.Status().Last)
+		}
 		n.apply(rd.Committed)
 		n.check()
+		for _, id := range early {
+			n.copy.Persisted(id)
+		}
 	}
 }
 
@@ -290,6 +302,12 @@ func (w *world) checkHeld(n *node, i core.Index) {
 	}
 	if h := w.held[i]; h.sum != n.sum || h.next != n.next {
 		w.failf("disk %d: what held up to %d is another here: epoch %d id %d", n.disk, i, h.epoch, h.id)
+	}
+}
+
+func (n *node) persisted(write uint64) {
+	if n.w.bug != "answers before the write" {
+		n.copy.Persisted(write)
 	}
 }
 
@@ -387,7 +405,7 @@ func (w *world) step() {
 			p := n.writes[0]
 			n.writes = n.writes[1:]
 			n.store(&p.w)
-			n.copy.Persisted(p.w.ID)
+			n.persisted(p.w.ID)
 			n.turn()
 		}
 		if n.tickAt <= w.now {
@@ -468,7 +486,7 @@ func (n *node) checkpoint() {
 		p := n.writes[0]
 		n.writes = n.writes[1:]
 		n.store(&p.w)
-		n.copy.Persisted(p.w.ID)
+		n.persisted(p.w.ID)
 	}
 	n.store(&core.Write{Checkpoint: cp})
 	n.kept = cp.Index
