@@ -40,6 +40,7 @@ type socket struct {
 	writing  int // bytes in the writer's hands
 	ready    bool
 	ending   bool
+	closed   bool // Closed was called: what is answered later is owed no more
 	gone     bool // the writer has ended, or the socket failed: nothing is sent any more
 	err      error
 	timer    *time.Timer
@@ -90,6 +91,7 @@ func (c *socket) run() {
 		c.timer.Stop()
 	}
 	c.conn.Closed(c.Now(), c.err)
+	c.closed = true
 	if c.owed != 0 {
 		c.s.o.Budget.add(-c.owed)
 		c.owed = 0
@@ -283,6 +285,9 @@ func (c *socket) TickAt(t core.Time) {
 }
 
 func (c *socket) Owe(n int) {
+	if c.closed {
+		return
+	}
 	c.owed += n
 	c.s.o.Budget.add(n)
 	if n < 0 {

@@ -1,0 +1,145 @@
+// Package amqp speaks AMQP 0-9-1 with RabbitMQ's extensions over the seam.
+//
+// A queue is a stream, and nothing else: how it was declared stands in its labels.
+// Exchanges, bindings, virtual hosts and policies are documents:
+//
+//	stream    amqp/q/VHOST/QUEUE           labels: how the queue was declared
+//	document  amqp/x/VHOST/EXCHANGE        type, flags, arguments
+//	          amqp/b/VHOST/SOURCE/q|e/DESTINATION/KEY/ARGS
+//	          amqp/v/VHOST                 a virtual host beside /
+//	          amqp/p/VHOST/POLICY          pattern, priority, definition
+//
+// A binding names the stream and the exchange's revision that it was made for, so
+// that one left behind binds nothing that later bears the same name.
+//
+// Every node compiles the routes from its own copy of the catalog (view). A
+// connection (conn) is a front.Conn: it has no goroutine. What one Feed has to
+// append and to settle is handed to the core together. A channel that waits for an
+// answer keeps its further frames until the answer is there; other channels go on.
+package amqp
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"trine/internal/core"
+	"trine/internal/front"
+)
+
+// Options are what the front end is told. Zero fields take the defaults.
+type Options struct {
+	Version    string          // 4.0.5: clients read X.Y.Z and decide by it what they may use
+	Cluster    string          // "trine": the cluster's name, as clients see it
+	Gate       Gate            // who may log in; nil: guest from loopback
+	MessageMax int             // 16 MiB: the largest body
+	FrameMax   int             // 128 KiB
+	ChannelMax int             // 2047 on one connection
+	Heartbeat  int             // 60 s: what is proposed
+	Rand       io.Reader       // names that the server draws; nil: crypto/rand
+	Clock      func() core.Now // nil: the system's
+	Log        *slog.Logger
+}
+
+// Front is the front end on one node.
+type Front struct {
+	core front.Core
+	o    Options
+	view *view
+	log  *slog.Logger
+
+	lastConsumer atomic.Uint64
+
+	mu    sync.Mutex // guards conns
+	conns map[*conn]struct{}
+}
+
+// New begins to watch the catalog. The core must be a member of its cluster.
+func New(c front.Core, o Options) *Front {
+	if o.Version == "" {
+		o.Version = "4.0.5"
+	}
+	if o.Cluster == "" {
+		o.Cluster = "trine"
+	}
+	if o.Gate == nil {
+		o.Gate = loopbackGuest{}
+	}
+	if o.MessageMax == 0 {
+		o.MessageMax = 16 << 20
+	}
+	if o.FrameMax == 0 {
+		o.FrameMax = 128 << 10
+	}
+	if o.ChannelMax == 0 {
+		o.ChannelMax = 2047
+	}
+	if o.Heartbeat == 0 {
+		o.Heartbeat = 60
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.Clock == nil {
+		o.Clock = front.SystemClock()
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	f := &Front{core: c, o: o, view: newView(), log: o.Log, conns: map[*conn]struct{}{}}
+	c.Cluster().Watch(documentPrefix, f.documents)
+	c.Streams().Watch(documentPrefix, f.streamChanged)
+	c.OnForward(documentPrefix, f.forward)
+	return f
+}
+
+// Open makes the protocol's side of a connection: front.Options.Open.
+func (f *Front) Open(w front.Wire) front.Conn {
+	c := newConn(f, w)
+	f.mu.Lock()
+	f.conns[c] = struct{}{}
+	f.mu.Unlock()
+	return c
+}
+
+func (f *Front) forget(c *conn) {
+	f.mu.Lock()
+	delete(f.conns, c)
+	f.mu.Unlock()
+}
+
+// nextConsumer draws a consumer's id.
+func (f *Front) nextConsumer() core.ConsumerID {
+	return core.ConsumerID(f.lastConsumer.Add(1)<<4 | consumerSpace)
+}
+
+// consumerSpace sets this front end's consumers apart from those of others on the
+// same node.
+const consumerSpace = 1
+
+// nodeName is a node's name as clients see it.
+func nodeName(n core.NodeID) string { return fmt.Sprintf("trine@node%d", n) }
+
+// alive says whether a node is.
+func (f *Front) alive(n core.NodeID) bool {
+	for _, i := range f.core.Cluster().Nodes() {
+		if i.Node == n {
+			return i.Alive
+		}
+	}
+	return false
+}
+
+// caretaker says whether this node does what one node must: the first that lives.
+func (f *Front) caretaker() bool {
+	self := f.core.Self().Node
+	for _, i := range f.core.Cluster().Nodes() {
+		if i.Alive && i.Node < self {
+			return false
+		}
+	}
+	return true
+}

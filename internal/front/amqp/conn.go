@@ -1,0 +1,379 @@
+package amqp
+
+import (
+	"errors"
+	"io"
+
+	"trine/internal/core"
+	"trine/internal/front"
+	"trine/internal/front/amqp/wire"
+)
+
+// stage is how far a connection has come.
+type stage uint8
+
+const (
+	awaitsHeader stage = iota
+	awaitsStartOk
+	awaitsTuneOk
+	awaitsOpen
+	running
+	leaving // the client closes: its channels are being put in order
+	closing // connection.close was sent, close-ok is awaited
+	over    // nothing is read any more
+)
+
+// frameMaxFirst is the largest frame before a size was agreed on.
+const frameMaxFirst = 8192
+
+// closeWaitMax is how long close-ok is awaited.
+const closeWaitMax = 10 * core.Second
+
+// loginDelay is how long a refused login is kept waiting, so that nobody guesses
+// passwords quickly.
+const loginDelay = core.Second
+
+// partialBytesMax bounds the bytes of messages that have not arrived whole, over
+// all channels of a connection.
+const partialBytesMax = 64 << 20
+
+// conn is one connection. The Wire's lock guards all of it.
+type conn struct {
+	f *Front
+	w front.Wire
+
+	stage     stage
+	in        []byte // the beginning of a frame whose end has not arrived
+	frameMax  int
+	chanMax   int
+	heartbeat core.Time // 0: none
+	heard     core.Time // when bytes last came
+	said      core.Time // when bytes last left
+	fed       bool      // bytes came since the last Tick
+	deadline  core.Time // 0, or when the connection is cut
+	failure   error     // what it is cut with then
+
+	user, vhost  string
+	clientCloses bool // capability authentication_failure_close
+	clientCancel bool // capability consumer_cancel_notify
+	clientBlock  bool // capability connection.blocked
+
+	channels  map[uint16]*channel
+	consumers map[core.ConsumerID]*consumer
+	unpaid    []*consumer // those with delivered bytes to give back as credit
+	payAt     core.Time   // 0, or when all of them are given it back
+	due       []*channel  // answers came: their backlog is to be worked off
+	partial   int         // bytes of unfinished messages
+
+	turn turn
+	slab slab
+}
+
+func newConn(f *Front, w front.Wire) *conn {
+	return &conn{f: f, w: w, frameMax: frameMaxFirst, channels: map[uint16]*channel{},
+		consumers: map[core.ConsumerID]*consumer{}}
+}
+
+// Feed takes what arrived.
+func (c *conn) Feed(now core.Now, b []byte) error {
+	c.fed = true
+	if len(c.in) > 0 {
+		c.in = append(c.in, b...)
+		b = c.in
+	}
+	rest, err := c.frames(now, b)
+	c.keep(rest)
+	c.endTurn()
+	return err
+}
+
+// keep holds on to what did not make a frame.
+func (c *conn) keep(rest []byte) {
+	if len(rest) == 0 {
+		if cap(c.in) > frameMaxFirst {
+			c.in = nil
+		}
+		c.in = c.in[:0]
+		return
+	}
+	c.in = append(c.in[:0], rest...)
+}
+
+var errProtocol = errors.New("connection: the client speaks another protocol")
+
+// frames works off whole frames and gives what is left.
+func (c *conn) frames(now core.Now, b []byte) (rest []byte, err error) {
+	if c.stage == awaitsHeader {
+		if len(b) < wire.ProtocolHeaderSize {
+			return b, nil
+		}
+		if !wire.SpokenHeader(b) {
+			c.w.Out().B = append(c.w.Out().B, wire.ProtocolHeader[:]...)
+			return nil, errProtocol
+		}
+		b = b[wire.ProtocolHeaderSize:]
+		c.start()
+	}
+	for c.stage != over {
+		f, n, err := wire.Cut(b, c.frameMax)
+		if err != nil {
+			c.broken(asReply(err))
+			return nil, nil
+		}
+		if n == 0 {
+			return b, nil
+		}
+		b = b[n:]
+		if err := c.frame(now, f); err != nil {
+			c.broken(asReply(err))
+		}
+	}
+	return nil, nil
+}
+
+// asReply gives the reply that an error is. Errors of the core that nobody
+// translated end the connection.
+func asReply(err error) *wire.Error {
+	var e *wire.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return wire.Errorf(wire.InternalError, "%v", err)
+}
+
+// frame takes one frame. Its error ends the connection.
+func (c *conn) frame(now core.Now, f wire.Frame) error {
+	if c.stage == closing {
+		return c.whileClosing(f)
+	}
+	if c.stage == leaving {
+		return nil
+	}
+	if f.Type == wire.FrameHeartbeat {
+		if f.Channel != 0 {
+			return wire.Errorf(wire.FrameError, "heartbeat on channel %d", f.Channel)
+		}
+		return nil
+	}
+	if f.Channel == 0 {
+		if f.Type != wire.FrameMethod {
+			return wire.Errorf(wire.UnexpectedFrame, "content on channel 0")
+		}
+		m, err := wire.ParseMethod(f.Payload)
+		if err != nil {
+			return err
+		}
+		return c.method(now, m)
+	}
+	if c.stage != running {
+		return wire.Errorf(wire.ChannelError, "channel %d before the connection is open", f.Channel)
+	}
+	return c.channelFrame(now, f)
+}
+
+// whileClosing waits for the client's close-ok, or for its own close.
+func (c *conn) whileClosing(f wire.Frame) error {
+	if f.Type != wire.FrameMethod || f.Channel != 0 {
+		return nil
+	}
+	switch wire.PeekID(f.Payload) {
+	case wire.IDConnectionCloseOk:
+		c.end(nil)
+	case wire.IDConnectionClose:
+		c.send(0, &wire.ConnectionCloseOk{})
+		c.end(nil)
+	}
+	return nil
+}
+
+// method takes a method of channel 0.
+func (c *conn) method(now core.Now, m wire.Method) error {
+	switch m := m.(type) {
+	case *wire.ConnectionClose:
+		return c.clientLeaves()
+	case *wire.ConnectionStartOk:
+		if c.stage == awaitsStartOk {
+			return c.startOk(now, m)
+		}
+	case *wire.ConnectionTuneOk:
+		if c.stage == awaitsTuneOk {
+			return c.tuneOk(now, m)
+		}
+	case *wire.ConnectionOpen:
+		if c.stage == awaitsOpen {
+			return c.open(m)
+		}
+	case *wire.ConnectionUpdateSecret:
+		if c.stage == running {
+			c.send(0, &wire.ConnectionUpdateSecretOk{})
+			return nil
+		}
+	case *wire.ConnectionCloseOk:
+		return nil
+	}
+	if c.stage < running {
+		return wire.Errorf(wire.CommandInvalid, "method %d.%d is not expected now",
+			m.ID().Class(), m.ID().Method())
+	}
+	return &wire.Error{Code: wire.CommandInvalid, ID: m.ID(), Text: "unknown or unexpected method"}
+}
+
+// send appends a method.
+func (c *conn) send(channel uint16, m wire.Method) {
+	o := c.w.Out()
+	o.B = wire.AppendMethod(o.B, channel, m)
+}
+
+// broken ends the connection by an error: all its channels are put in order, and
+// the client is told.
+func (c *conn) broken(e *wire.Error) {
+	if c.stage >= closing {
+		return
+	}
+	if c.stage < running {
+		c.refuse(e)
+		return
+	}
+	c.f.log.Info("connection closed for its client's error", "front", "amqp",
+		"client", c.w.Info().Remote, "user", c.user, "reply", e.Code, "text", e.Text)
+	c.send(0, &wire.ConnectionClose{Code: e.Code, Text: e.ReplyText(), Class: e.ID.Class(),
+		Method: e.ID.Method()})
+	c.stage = closing
+	c.failure = e
+	c.cutAt(c.w.Now().Mono + closeWaitMax)
+	c.leaveAll(nil)
+}
+
+// cutAt ends the connection at t whatever happens.
+func (c *conn) cutAt(t core.Time) {
+	c.deadline = t
+	c.w.TickAt(t)
+}
+
+func (c *conn) end(err error) {
+	c.stage = over
+	c.w.End(err)
+}
+
+// clientLeaves answers connection.close once everything of the connection is in
+// order: what its consumers held is back, its exclusive queues are gone.
+func (c *conn) clientLeaves() error {
+	c.stage = leaving
+	c.endTurn()
+	c.leaveAll(func() {
+		if c.stage == leaving {
+			c.send(0, &wire.ConnectionCloseOk{})
+			c.end(nil)
+			c.w.Wake()
+		}
+	})
+	return nil
+}
+
+// leaveAll ends every channel and removes the exclusive queues, then calls done
+// with the lock held.
+func (c *conn) leaveAll(done func()) {
+	c.endTurn()
+	open := 1
+	one := func() {
+		if open--; open == 0 && done != nil {
+			done()
+		}
+	}
+	for _, ch := range c.sortedChannels() {
+		open++
+		ch.leave(one)
+	}
+	open++
+	c.removeExclusive(one)
+	one()
+}
+
+// Tick sends and expects heartbeats, works off what waited for answers, and ends
+// what took too long.
+func (c *conn) Tick(now core.Now) core.Time {
+	c.workOff(now)
+	if c.payAt != 0 && now.Mono >= c.payAt {
+		c.payAt = 0
+		if c.pay(true); len(c.unpaid) > 0 {
+			c.payAt = now.Mono + payWait
+		}
+	}
+	if c.deadline != 0 && now.Mono >= c.deadline {
+		c.end(c.failure)
+		return 0
+	}
+	next := earlier(c.deadline, c.payAt)
+	if c.heartbeat != 0 && c.stage >= running && c.stage < over {
+		if c.fed {
+			c.fed, c.heard = false, now.Mono
+		}
+		if now.Mono-c.heard > 2*c.heartbeat+c.heartbeat/2 {
+			c.end(wire.Errorf(wire.ConnectionForced, "missed heartbeats from client, timeout: %ds",
+				c.heartbeat/core.Second))
+			return 0
+		}
+		if c.w.Out().Len() == 0 && now.Mono-c.said >= c.heartbeat/2 {
+			c.w.Out().B = wire.AppendHeartbeat(c.w.Out().B)
+			c.said = now.Mono
+		}
+		next = earlier(next, now.Mono+c.heartbeat/2)
+	}
+	return next
+}
+
+// earlier gives the earlier of two times, of which 0 is none.
+func earlier(a, b core.Time) core.Time {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// workOff goes on with channels whose answers came.
+func (c *conn) workOff(now core.Now) {
+	for len(c.due) > 0 && c.stage == running {
+		ch := c.due[0]
+		c.due = c.due[1:]
+		ch.queued = false
+		if !ch.dead && ch.waits == 0 {
+			if err := ch.workOff(now); err != nil {
+				c.broken(asReply(err))
+			}
+		}
+	}
+	if len(c.due) == 0 {
+		c.due = nil
+	}
+	c.endTurn()
+}
+
+// Drained gives consumers back the credit of the bytes that have left.
+func (c *conn) Drained(now core.Now) {
+	c.said = now.Mono
+	c.pay(false)
+}
+
+// Shut says goodbye because the node stops.
+func (c *conn) Shut(core.Now) {
+	if c.stage < running {
+		c.end(nil)
+		return
+	}
+	c.broken(wire.Errorf(wire.ConnectionForced,
+		"broker forced connection closure with reason 'shutdown'"))
+}
+
+// Closed puts in order what an ended connection leaves.
+func (c *conn) Closed(_ core.Now, err error) {
+	if c.stage == running && err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		c.f.log.Info("connection lost", "front", "amqp", "client", c.w.Info().Remote,
+			"user", c.user, "err", err)
+	}
+	if c.stage >= running && c.stage != over {
+		c.stage = over
+		c.leaveAll(nil)
+	}
+	c.stage = over
+	c.f.forget(c)
+}

@@ -1,0 +1,149 @@
+package amqp
+
+import (
+	"encoding/json"
+	"slices"
+
+	"trine/internal/core"
+	"trine/internal/front/amqp/route"
+	"trine/internal/front/amqp/wire"
+)
+
+// put asks for changes and goes on with the outcome. A nil error given to then
+// means that they hold.
+func (ch *channel) put(id wire.ID, changes []core.Change, then func(core.Revision, error) error) {
+	resume := ch.await(id)
+	ch.c.f.core.Cluster().Put(changes, func(r core.Revision, err error) {
+		resume(func() error { return then(r, err) })
+	})
+}
+
+func refuseDefault(name string) error {
+	if name == "" {
+		return wire.Errorf(wire.AccessRefused, "%s", errDefaultExchange)
+	}
+	return nil
+}
+
+func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
+	c := ch.c
+	name := stripped(m.Exchange)
+	if err := refuseDefault(name); err != nil {
+		return err
+	}
+	ok := func() error {
+		if !m.NoWait {
+			c.send(ch.id, &wire.ExchangeDeclareOk{})
+		}
+		return nil
+	}
+	x := c.f.view.exchange(c.vhost, name)
+	if m.Passive {
+		if x != nil {
+			return ok()
+		}
+		return ch.whenSure(m.ID(), func() error {
+			if c.f.view.exchange(c.vhost, name) == nil {
+				return noExchange(name, c.vhost)
+			}
+			return ok()
+		})
+	}
+	if route.KindOf(m.Type) == 0 {
+		return wire.Errorf(wire.PreconditionFailed, "unknown exchange type '%s'", m.Type)
+	}
+	if x != nil {
+		if err := x.checkEquivalence(m, c.vhost); err != nil {
+			return err
+		}
+		return ok()
+	}
+	if err := reserved("exchange", name); err != nil {
+		return err
+	}
+	if v, there := m.Arguments.Get("alternate-exchange"); there && text(v) != "" {
+		return invalidArg("alternate-exchange", subject{"exchange", name, c.vhost}, text(v))
+	}
+	doc, err := json.Marshal(exchangeDoc{Type: m.Type, Durable: m.Durable, AutoDelete: m.AutoDelete,
+		Internal: m.Internal, Arguments: m.Arguments})
+	if err != nil {
+		return err
+	}
+	change := core.Change{Key: exchangeKey(c.vhost, name), Value: doc, Expect: core.NoRevision}
+	ch.put(m.ID(), []core.Change{change}, func(_ core.Revision, err error) error {
+		if core.KindOf(err) == core.Conflict { // somebody was quicker: compare with theirs
+			return ch.whenSure(m.ID(), func() error { return ch.exchangeDeclare(m) })
+		}
+		if err != nil {
+			return unsure(err)
+		}
+		return ok()
+	})
+	return nil
+}
+
+func (x *exchange) checkEquivalence(m *wire.ExchangeDeclare, vhost string) error {
+	of := subject{"exchange", x.name, vhost}
+	switch {
+	case m.Type != x.Type:
+		return inequivalent("type", of, quoted(m.Type), quoted(x.Type))
+	case m.Durable != x.Durable:
+		return inequivalent("durable", of, quotedBool(m.Durable), quotedBool(x.Durable))
+	case m.AutoDelete != x.AutoDelete:
+		return inequivalent("auto_delete", of, quotedBool(m.AutoDelete), quotedBool(x.AutoDelete))
+	case m.Internal != x.Internal:
+		return inequivalent("internal", of, quotedBool(m.Internal), quotedBool(x.Internal))
+	}
+	return sameArgument("alternate-exchange", of, m.Arguments, x.Arguments)
+}
+
+func (ch *channel) exchangeDelete(m *wire.ExchangeDelete) error {
+	c := ch.c
+	name := stripped(m.Exchange)
+	if err := refuseDefault(name); err != nil {
+		return err
+	}
+	x := c.f.view.exchange(c.vhost, name)
+	if x != nil && x.revision == 0 {
+		return wire.Errorf(wire.AccessRefused, "deletion of system exchange '%s' in vhost '%s' not allowed",
+			name, c.vhost)
+	}
+	ok := func() error {
+		if !m.NoWait {
+			c.send(ch.id, &wire.ExchangeDeleteOk{})
+		}
+		return nil
+	}
+	if x == nil {
+		return ch.whenSure(m.ID(), func() error {
+			if c.f.view.exchange(c.vhost, name) != nil {
+				return ch.exchangeDelete(m)
+			}
+			return ok()
+		})
+	}
+	if m.IfUnused && c.f.view.used(c.vhost, x) {
+		return wire.Errorf(wire.PreconditionFailed, "exchange '%s' in vhost '%s' in use", name, c.vhost)
+	}
+	changes := []core.Change{{Key: exchangeKey(c.vhost, name), Expect: x.revision}}
+	changes = c.f.view.withoutBindings(c.vhost, changes, func(h *vhost) []*binding {
+		return slices.Concat(h.bySource[name], h.byTarget[name])
+	})
+	ch.put(m.ID(), changes, func(_ core.Revision, err error) error {
+		switch core.KindOf(err) {
+		case core.OK:
+			return ok()
+		case core.Conflict, core.NotExist:
+			return ch.whenSure(m.ID(), func() error { return ch.exchangeDelete(m) })
+		}
+		return unsure(err)
+	})
+	return nil
+}
+
+// used says whether anything is bound to an exchange as its source.
+func (v *view) used(vhost string, x *exchange) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return x.out.Count > 0
+}

@@ -1,0 +1,89 @@
+package amqp
+
+import (
+	"trine/internal/core"
+	"trine/internal/front/amqp/wire"
+)
+
+// getterKey names the attachment that a channel's basic.get uses for a queue. It
+// stands aside: it counts as no consumer, and lasts as long as the channel.
+type getterKey struct {
+	stream core.StreamID
+	noAck  bool
+}
+
+func (ch *channel) get(m *wire.BasicGet) error {
+	name, err := ch.queueName(m.Queue)
+	if err != nil {
+		return err
+	}
+	return ch.withQueue(m.ID(), name, func(q *queue) error {
+		return ch.afterSettled(m.ID(), func() error { return ch.getFrom(m, q) })
+	})
+}
+
+func (ch *channel) getFrom(m *wire.BasicGet, q *queue) error {
+	c := ch.c
+	key := getterKey{q.stream.ID, m.NoAck}
+	cs := ch.getters[key]
+	if cs != nil {
+		ch.waits++
+		ch.draw(cs, m)
+		return nil
+	}
+	cs = &consumer{id: c.f.nextConsumer(), ch: ch, queue: q, noAck: m.NoAck}
+	c.consumers[cs.id] = cs
+	if ch.getters == nil {
+		ch.getters = map[getterKey]*consumer{}
+	}
+	ch.getters[key] = cs
+	resume := ch.await(m.ID())
+	c.f.core.Queue().Attach(core.Attach{Stream: q.stream.ID, Consumer: cs.id, Bytes: 1 << 40,
+		Settled: m.NoAck, Aside: true}, (*holder)(c), func(err error) {
+		resume(func() error {
+			if err != nil {
+				delete(ch.getters, key)
+				delete(c.consumers, cs.id)
+				return c.queueTrouble(q, err)
+			}
+			cs.attached = true
+			ch.waits++
+			ch.draw(cs, m)
+			return nil
+		})
+	})
+	return nil
+}
+
+// draw asks for one message; Drained tells what came of it.
+func (ch *channel) draw(cs *consumer, m *wire.BasicGet) {
+	cs.getting = m
+	ch.c.f.core.Queue().Credit(core.Credit{Stream: cs.queue.stream.ID, Consumer: cs.id, Messages: 1,
+		Drain: true})
+}
+
+// got answers a basic.get.
+func (ch *channel) got(cs *consumer, ready int64) {
+	c := ch.c
+	cs.getting = nil
+	ch.waits--
+	if ch.dead || ch.closing || c.stage != running {
+		return
+	}
+	if len(cs.waiting) == 0 {
+		c.send(ch.id, &wire.BasicGetEmpty{})
+		ch.after(nil)
+		return
+	}
+	l := cs.waiting[0]
+	cs.waiting = nil
+	m := messageOf(&l.Record, cs.queue.name)
+	ch.lastTag++
+	if !cs.noAck {
+		ch.unacked.push(delivery{tag: ch.lastTag, consumer: cs, offset: l.Offset})
+	}
+	c.send(ch.id, &wire.BasicGetOk{DeliveryTag: ch.lastTag, Redelivered: l.Again, Exchange: m.exchange,
+		RoutingKey: m.key, Messages: uint32(ready)})
+	c.content(ch.id, countedProperties(m.props, cs.queue, l.Returned), m.body)
+	ch.after(nil)
+}

@@ -1,0 +1,122 @@
+package amqp
+
+import (
+	"trine/internal/core"
+	"trine/internal/front/amqp/wire"
+)
+
+// start proposes what is spoken here.
+func (c *conn) start() {
+	c.stage = awaitsStartOk
+	var caps wire.Table
+	for _, name := range []string{"publisher_confirms", "exchange_exchange_bindings", "basic.nack",
+		"consumer_cancel_notify", "connection.blocked", "consumer_priorities",
+		"authentication_failure_close", "per_consumer_qos", "direct_reply_to"} {
+		caps = caps.PutBool(name, true)
+	}
+	props := wire.Table(nil).PutTable("capabilities", caps).
+		PutString("cluster_name", c.f.o.Cluster).
+		PutString("copyright", "Trine's authors").
+		PutString("information", "AMQP 0-9-1 by Trine").
+		PutString("platform", "Trine").
+		PutString("product", "RabbitMQ").
+		PutString("version", c.f.o.Version)
+	c.send(0, &wire.ConnectionStart{VersionMajor: 0, VersionMinor: 9, ServerProperties: props,
+		Mechanisms: []byte(mechanisms), Locales: []byte("en_US")})
+}
+
+// startOk checks who the client is.
+func (c *conn) startOk(now core.Now, m *wire.ConnectionStartOk) error {
+	if v, ok := m.ClientProperties.Get("capabilities"); ok {
+		caps, _ := v.Table()
+		has := func(name string) bool {
+			v, _ := caps.Get(name)
+			b, _ := v.Bool()
+			return b
+		}
+		c.clientCloses = has("authentication_failure_close")
+		c.clientCancel = has("consumer_cancel_notify")
+		c.clientBlock = has("connection.blocked")
+	}
+	if m.Mechanism != "PLAIN" && m.Mechanism != "AMQPLAIN" {
+		return wire.Errorf(wire.AccessRefused, "Login was refused using authentication mechanism %s. "+
+			"For details see the broker logfile.", m.Mechanism)
+	}
+	user, password, ok := credentials(m.Mechanism, m.Response)
+	if ok {
+		if err := c.f.o.Gate.Login(user, password, c.w.Info()); err != nil {
+			c.f.log.Info("login refused", "front", "amqp", "client", c.w.Info().Remote,
+				"user", user, "err", err)
+			ok = false
+		}
+	}
+	if !ok {
+		return wire.Errorf(wire.AccessRefused, "Login was refused using authentication mechanism %s. "+
+			"For details see the broker logfile.", m.Mechanism)
+	}
+	c.user = user
+	c.stage = awaitsTuneOk
+	c.send(0, &wire.ConnectionTune{ChannelMax: uint16(c.f.o.ChannelMax),
+		FrameMax: uint32(c.f.o.FrameMax), Heartbeat: uint16(c.f.o.Heartbeat)})
+	return nil
+}
+
+// refuse ends a connection that was never open: after a silent delay, and with a
+// reason only for clients that can take one.
+func (c *conn) refuse(e *wire.Error) {
+	c.stage = closing
+	login := e.Code == wire.AccessRefused
+	if !login || c.clientCloses {
+		c.send(0, &wire.ConnectionClose{Code: e.Code, Text: e.ReplyText(), Class: e.ID.Class(),
+			Method: e.ID.Method()})
+	}
+	c.failure = e
+	c.cutAt(c.w.Now().Mono + loginDelay)
+}
+
+// tuneOk takes what the client agreed to.
+func (c *conn) tuneOk(now core.Now, m *wire.ConnectionTuneOk) error {
+	limits := []struct {
+		name             string
+		asked, ours, low uint32
+	}{
+		{"frame_max", m.FrameMax, uint32(c.f.o.FrameMax), wire.FrameMin},
+		{"channel_max", uint32(m.ChannelMax), uint32(c.f.o.ChannelMax), 1},
+	}
+	for _, l := range limits {
+		switch {
+		case l.asked == 0:
+			return wire.Errorf(wire.NotAllowed, "negotiated %s = 0 (no limit) is higher than the "+
+				"maximum allowed value (%d)", l.name, l.ours)
+		case l.asked > l.ours:
+			return wire.Errorf(wire.NotAllowed, "negotiated %s = %d is higher than the maximum "+
+				"allowed value (%d)", l.name, l.asked, l.ours)
+		case l.asked < l.low:
+			return wire.Errorf(wire.NotAllowed, "negotiated %s = %d is lower than the minimum "+
+				"allowed value (%d)", l.name, l.asked, l.low)
+		}
+	}
+	c.frameMax, c.chanMax = int(m.FrameMax), int(m.ChannelMax)
+	c.heartbeat = core.Time(m.Heartbeat) * core.Second
+	c.heard, c.said = now.Mono, now.Mono
+	c.stage = awaitsOpen
+	return nil
+}
+
+// open enters a virtual host.
+func (c *conn) open(m *wire.ConnectionOpen) error {
+	if !c.f.view.hasHost(m.VHost) {
+		return &wire.Error{Code: wire.NotAllowed, ID: m.ID(), Text: "vhost " + m.VHost + " not found"}
+	}
+	if !c.f.o.Gate.Enter(c.user, m.VHost) {
+		return &wire.Error{Code: wire.NotAllowed, ID: m.ID(), Text: "access to vhost '" + m.VHost +
+			"' refused for user '" + c.user + "'"}
+	}
+	c.vhost, c.stage = m.VHost, running
+	c.w.Ready()
+	c.send(0, &wire.ConnectionOpenOk{})
+	if c.heartbeat != 0 {
+		c.w.TickAt(c.w.Now().Mono + c.heartbeat/2)
+	}
+	return nil
+}

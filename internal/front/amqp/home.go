@@ -1,0 +1,36 @@
+package amqp
+
+// homeChanged looks after consumers of a queue whose stream changed: where its only
+// copy is out of reach, they are told that it is over.
+func (f *Front) homeChanged(vhost, name string) {
+	q := f.view.queue(vhost, name)
+	if q == nil || !f.down(q) {
+		return
+	}
+	f.mu.Lock()
+	conns := make([]*conn, 0, len(f.conns))
+	for c := range f.conns {
+		conns = append(conns, c)
+	}
+	f.mu.Unlock()
+	for _, c := range conns {
+		c.w.Lock()
+		if c.vhost == vhost {
+			c.homeDown(q)
+		}
+		c.w.Unlock()
+	}
+}
+
+// homeDown ends this connection's consumers of a queue that is out of reach.
+func (c *conn) homeDown(q *queue) {
+	for _, ch := range c.sortedChannels() {
+		for _, cs := range ch.allConsumers() {
+			if cs.queue.stream.ID == q.stream.ID && cs.getting == nil && !cs.detached {
+				ch.ended(cs)
+				c.detach(cs, func() {})
+			}
+		}
+	}
+	c.w.Wake()
+}

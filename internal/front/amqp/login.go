@@ -1,0 +1,61 @@
+package amqp
+
+import (
+	"bytes"
+
+	"trine/internal/front"
+	"trine/internal/front/amqp/wire"
+)
+
+// Gate says who may do what.
+type Gate interface {
+	// Login checks a name and a password.
+	Login(user, password string, i front.Info) error
+	// Enter says whether a user may use a virtual host.
+	Enter(user, vhost string) bool
+}
+
+// loopbackGuest lets guest in, from this machine.
+type loopbackGuest struct{}
+
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+func (loopbackGuest) Login(user, password string, i front.Info) error {
+	if user != "guest" || password != "guest" {
+		return refusal("invalid credentials")
+	}
+	if !i.Loopback() {
+		return refusal("user 'guest' can only connect via localhost")
+	}
+	return nil
+}
+
+func (loopbackGuest) Enter(string, string) bool { return true }
+
+// mechanisms are the SASL mechanisms that are offered.
+const mechanisms = "AMQPLAIN PLAIN"
+
+// credentials reads a mechanism's response. ok is false where it is malformed.
+func credentials(mechanism string, response []byte) (user, password string, ok bool) {
+	switch mechanism {
+	case "PLAIN":
+		parts := bytes.Split(response, []byte{0})
+		if len(parts) != 3 {
+			return "", "", false
+		}
+		return string(parts[1]), string(parts[2]), true
+	case "AMQPLAIN":
+		t := wire.Table(response)
+		if t.Check() != nil {
+			return "", "", false
+		}
+		u, _ := t.Get("LOGIN")
+		p, _ := t.Get("PASSWORD")
+		name, ok1 := u.Text()
+		word, ok2 := p.Text()
+		return string(name), string(word), ok1 && ok2
+	}
+	return "", "", false
+}

@@ -1,0 +1,376 @@
+package amqp
+
+import (
+	"bytes"
+
+	"trine/internal/core"
+	"trine/internal/front/amqp/wire"
+)
+
+// content is a message that is arriving: method, header, body frames.
+type content struct {
+	expects   uint8 // the type of frame that must come next; 0: a method
+	exchange  []byte
+	key       []byte
+	mandatory bool
+	props     wire.Properties // in the connection's slab
+	fields    wire.Fields     // of props
+	body      []byte          // in the slab; grows to size
+	size      int
+}
+
+func (t *content) expectation() string {
+	if t.expects == wire.FrameHeader {
+		return "header"
+	}
+	return "body"
+}
+
+// drop forgets what has arrived and says how many bytes that was.
+func (t *content) drop() int {
+	n := len(t.body)
+	t.expects, t.body, t.props = 0, nil, nil
+	return n
+}
+
+// publish takes basic.publish.
+func (ch *channel) publish(payload []byte) error {
+	var p wire.Publish
+	if err := p.Read(payload); err != nil {
+		return err
+	}
+	if p.Immediate {
+		return &wire.Error{Code: wire.NotImplemented, ID: wire.IDBasicPublish, Text: "immediate=true"}
+	}
+	t := &ch.content
+	t.exchange = append(t.exchange[:0], p.Exchange...)
+	t.key = append(t.key[:0], p.RoutingKey...)
+	t.mandatory = p.Mandatory
+	t.expects = wire.FrameHeader
+	return nil
+}
+
+// contentFrame takes a header or body frame.
+func (ch *channel) contentFrame(now core.Now, f wire.Frame) error {
+	t := &ch.content
+	switch {
+	case t.expects == 0:
+		return wire.Errorf(wire.UnexpectedFrame, "expected method frame, got non method frame instead")
+	case f.Type != t.expects:
+		return &wire.Error{Code: wire.UnexpectedFrame, ID: wire.IDBasicPublish,
+			Text: "expected content " + t.expectation() + ", got frame of type " +
+				string('0'+rune(f.Type%10)) + " instead"}
+	case f.Type == wire.FrameHeader:
+		if err := ch.header(f.Payload); err != nil {
+			return err
+		}
+	default:
+		if len(t.body)+len(f.Payload) > t.size {
+			return wire.Errorf(wire.FrameError, "a body of %d bytes was announced, more came", t.size)
+		}
+		if err := ch.body(f.Payload); err != nil {
+			return err
+		}
+	}
+	if t.expects != wire.FrameBody || len(t.body) < t.size {
+		return nil
+	}
+	ch.c.partial -= len(t.body)
+	t.expects = 0
+	return withID(ch.arrived(now), wire.IDBasicPublish)
+}
+
+func (ch *channel) header(payload []byte) error {
+	t, c := &ch.content, ch.c
+	var fields wire.Fields
+	h, err := wire.ParseHeader(payload, &fields)
+	if err != nil {
+		return withID(err, wire.IDBasicPublish)
+	}
+	if h.Class != wire.IDBasicPublish.Class() {
+		return &wire.Error{Code: wire.UnexpectedFrame, ID: wire.IDBasicPublish,
+			Text: "expected content header for class 60"}
+	}
+	if h.BodySize > uint64(c.f.o.MessageMax) {
+		t.drop()
+		return &wire.Error{Code: wire.PreconditionFailed, ID: wire.IDBasicPublish,
+			Text: wire.Errorf(0, "message size %d is larger than configured max size %d",
+				h.BodySize, c.f.o.MessageMax).Text}
+	}
+	t.size = int(h.BodySize)
+	t.props = c.slab.take(len(h.Raw))
+	copy(t.props, h.Raw)
+	_, _ = t.fields.Read(t.props) // the same bytes as above
+	t.body = nil
+	t.expects = wire.FrameBody
+	return nil
+}
+
+// body adds a frame's part. A large body's memory grows as its bytes arrive.
+func (ch *channel) body(part []byte) error {
+	t, c := &ch.content, ch.c
+	if t.body == nil {
+		t.body = c.slab.take(min(t.size, max(len(part), 64<<10)))[:0]
+	}
+	t.body = append(t.body, part...)
+	if c.partial += len(part); c.partial > partialBytesMax {
+		return wire.Errorf(wire.ResourceError, "unfinished messages of over %d bytes", partialBytesMax)
+	}
+	return nil
+}
+
+// arrived takes a whole message.
+func (ch *channel) arrived(now core.Now) error {
+	t := &ch.content
+	x := ch.c.f.view.exchange(ch.c.vhost, string(t.exchange))
+	if x == nil {
+		return ch.whenSure(wire.IDBasicPublish, func() error {
+			if ch.c.f.view.exchange(ch.c.vhost, string(t.exchange)) == nil {
+				return noExchange(string(t.exchange), ch.c.vhost)
+			}
+			return ch.arrived(ch.c.w.Now())
+		})
+	}
+	if x.Internal {
+		return wire.Errorf(wire.AccessRefused, "cannot publish to internal exchange '%s' in vhost '%s'",
+			x.name, ch.c.vhost)
+	}
+	if err := ch.checkProperties(); err != nil {
+		return err
+	}
+	p := publication{now: now, exchange: t.exchange, key: t.key, mandatory: t.mandatory,
+		props: t.props, fields: &t.fields, body: t.body}
+	t.body, t.props = nil, nil
+	if ch.mode == transactional {
+		ch.tx.keep(ch.c, &p)
+		return nil
+	}
+	if ch.mode == confirming {
+		p.seq = ch.confirms.next()
+	}
+	return ch.route(&p, x, false)
+}
+
+// checkProperties refuses what a message may not say of itself.
+func (ch *channel) checkProperties() error {
+	f := &ch.content.fields
+	if f.Flags&wire.HasUserID != 0 && string(f.UserID) != ch.c.user {
+		return wire.Errorf(wire.PreconditionFailed,
+			"user_id property set to '%s' but authenticated user was '%s'", f.UserID, ch.c.user)
+	}
+	if f.Flags&wire.HasExpiration != 0 {
+		if _, err := expiration(f.Expiration); err != nil {
+			return err
+		}
+	}
+	if f.Flags&wire.HasReplyTo != 0 && string(f.ReplyTo) == replyQueue {
+		return ch.rewriteReplyTo()
+	}
+	return nil
+}
+
+// publication is a message on its way to its queues.
+type publication struct {
+	now       core.Now
+	exchange  []byte
+	key       []byte
+	mandatory bool
+	props     wire.Properties
+	fields    *wire.Fields
+	body      []byte
+	seq       uint64 // where its publisher waits for a confirm
+}
+
+// route finds a message's queues and puts it into the turn. That it finds none is
+// believed only when sure: once the catalog has all that was agreed before.
+func (ch *channel) route(p *publication, x *exchange, sure bool) error {
+	c := ch.c
+	queues, err := ch.targets(p, x)
+	if err != nil {
+		return err
+	}
+	if len(queues) == 0 && !sure {
+		q := ch.keepPublication(p)
+		return ch.whenSure(wire.IDBasicPublish, func() error {
+			x := c.f.view.exchange(c.vhost, string(q.exchange))
+			if x == nil {
+				return noExchange(string(q.exchange), c.vhost)
+			}
+			return ch.route(q, x, true)
+		})
+	}
+	if len(queues) == 0 {
+		if p.mandatory {
+			ch.giveBack(p)
+		}
+		if p.seq != 0 {
+			ch.confirms.routed(p.seq, 0)
+			ch.confirmedNow(p.seq)
+		}
+		return nil
+	}
+	r := ch.record(p)
+	if p.seq != 0 {
+		ch.confirms.routed(p.seq, len(queues))
+	}
+	for _, q := range queues {
+		g := c.append(q, r)
+		if p.seq != 0 {
+			g.confirm = append(g.confirm, waiting{ch, p.seq})
+		}
+	}
+	return nil
+}
+
+// keepPublication makes a publication outlive the frames it came in.
+func (ch *channel) keepPublication(p *publication) *publication {
+	q := *p
+	q.exchange, q.key = bytes.Clone(p.exchange), bytes.Clone(p.key)
+	fields := *p.fields
+	q.fields = &fields
+	return &q
+}
+
+// record makes the record that all its queues share.
+func (ch *channel) record(p *publication) core.Record {
+	s := &ch.c.slab
+	props := p.props
+	if p.fields.Flags&wire.HasHeaders != 0 {
+		if _, ok := p.fields.Headers.Get("BCC"); ok {
+			f := *p.fields
+			f.Headers = f.Headers.Without("BCC")
+			props = f.Append(nil)
+		}
+	}
+	b := s.take(headerSize(p.exchange, p.key, props))[:0]
+	r := core.Record{Stamp: -1, Value: p.body, Headers: s.header(core.Header{Key: recordHeader,
+		Value: encodeHeader(b, p.exchange, p.key, props)})}
+	if p.fields.Flags&wire.HasPriority != 0 {
+		r.Priority = p.fields.Priority
+	}
+	if p.fields.Flags&wire.HasExpiration != 0 {
+		ms, _ := expiration(p.fields.Expiration) // checked when it arrived
+		r.Expires = p.now.Wall + core.Stamp(ms)
+	}
+	return r
+}
+
+// giveBack returns an unroutable message.
+func (ch *channel) giveBack(p *publication) {
+	o := ch.c.w.Out()
+	o.B = wire.AppendMethod(o.B, ch.id, &wire.BasicReturn{Code: wire.NoRoute, Text: "NO_ROUTE",
+		Exchange: p.exchange, RoutingKey: p.key})
+	o.B = wire.AppendContent(o.B, ch.id, p.props, p.body, ch.c.frameMax)
+}
+
+// whenSure calls then when this node's copy of the catalog has all that was agreed
+// before now; the channel stands still meanwhile.
+func (ch *channel) whenSure(id wire.ID, then func() error) error {
+	resume := ch.await(id)
+	ch.c.f.core.Cluster().Sync(func(err error) {
+		resume(func() error {
+			if err != nil {
+				return unsure(err)
+			}
+			return then()
+		})
+	})
+	return nil
+}
+
+// unsure is the reply where the catalog could not be asked.
+func unsure(err error) error {
+	return wire.Errorf(wire.InternalError, "the cluster cannot be asked at present: %v", err)
+}
+
+// routes are the answers that a channel keeps, by exchange and key, while the
+// catalog stays.
+type routes struct {
+	revision uint64
+	kept     map[string][]*queue
+	name     []byte // exchange, 0, key: of the last answer and of the one looked for
+	last     []byte
+	lastOf   []*queue
+	hasLast  bool
+}
+
+// routesMax bounds what a channel keeps.
+const routesMax = 4096
+
+// targets gives a message's queues.
+func (ch *channel) targets(p *publication, x *exchange) ([]*queue, error) {
+	if p.fields.Flags&wire.HasHeaders != 0 {
+		if more, err := copies(p.fields.Headers); err != nil || len(more) > 0 {
+			return ch.copyTargets(p, x, more), err
+		}
+	}
+	v, rs := ch.c.f.view, &ch.routes
+	if now := v.revision.Load(); now != rs.revision {
+		clear(rs.kept)
+		rs.revision, rs.hasLast = now, false
+	}
+	rs.name = append(append(append(rs.name[:0], p.exchange...), 0), p.key...)
+	if rs.hasLast && bytes.Equal(rs.name, rs.last) {
+		return rs.lastOf, nil
+	}
+	if qs, ok := rs.kept[string(rs.name)]; ok {
+		rs.keepLast(qs)
+		return qs, nil
+	}
+	r := v.resolve(ch.c.vhost, x, p.key, p.fields.Headers, &ch.resolver)
+	if r.byKey && len(r.queues) > 0 {
+		if rs.kept == nil || len(rs.kept) >= routesMax {
+			rs.kept = map[string][]*queue{}
+		}
+		rs.kept[string(rs.name)] = r.queues
+		rs.keepLast(r.queues)
+	}
+	return r.queues, nil
+}
+
+func (rs *routes) keepLast(qs []*queue) {
+	rs.last, rs.name = rs.name, rs.last
+	rs.lastOf, rs.hasLast = qs, true
+}
+
+// copies reads the further routing keys that a message's headers CC and BCC name.
+func copies(headers wire.Table) (keys [][]byte, err error) {
+	for _, name := range [...]string{"CC", "BCC"} {
+		v, ok := headers.Get(name)
+		if !ok {
+			continue
+		}
+		a, ok := v.Array()
+		if !ok {
+			return nil, wire.Errorf(wire.PreconditionFailed,
+				"invalid message: {unacceptable_type_in_header,\"%s\",%s}", name, v.TypeName())
+		}
+		for {
+			e, rest, ok := a.Next()
+			if !ok {
+				break
+			}
+			if text, ok := e.Text(); ok {
+				keys = append(keys, text)
+			}
+			a = rest
+		}
+	}
+	return keys, nil
+}
+
+// copyTargets gives the queues of a message with several routing keys, each once.
+func (ch *channel) copyTargets(p *publication, x *exchange, more [][]byte) []*queue {
+	var all []*queue
+	seen := map[*queue]bool{}
+	for _, key := range append([][]byte{p.key}, more...) {
+		r := ch.c.f.view.resolve(ch.c.vhost, x, key, p.fields.Headers, &ch.resolver)
+		for _, q := range r.queues {
+			if !seen[q] {
+				seen[q] = true
+				all = append(all, q)
+			}
+		}
+	}
+	return all
+}

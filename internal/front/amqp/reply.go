@@ -1,0 +1,74 @@
+package amqp
+
+import (
+	"strings"
+
+	"trine/internal/front/amqp/wire"
+)
+
+// The replies that several methods give. Their words are RabbitMQ's: clients and
+// their tests compare them.
+
+func noExchange(name, vhost string) error {
+	return wire.Errorf(wire.NotFound, "no exchange '%s' in vhost '%s'", name, vhost)
+}
+
+func noQueue(name, vhost string) error {
+	return wire.Errorf(wire.NotFound, "no queue '%s' in vhost '%s'", name, vhost)
+}
+
+func locked(name, vhost string) error {
+	return wire.Errorf(wire.ResourceLocked, "cannot obtain exclusive access to locked queue '%s' in "+
+		"vhost '%s'. It could be originally declared on another connection or the exclusive property "+
+		"value does not match that of the original declaration.", name, vhost)
+}
+
+func homeDown(q *queue) error {
+	durable := "durable"
+	if !q.Durable {
+		durable = "non-durable"
+	}
+	return wire.Errorf(wire.NotFound, "home node '%s' of %s queue '%s' in vhost '%s' is down or "+
+		"inaccessible", nodeName(q.stream.Leader), durable, q.name, q.vhost)
+}
+
+var errDefaultExchange = "operation not permitted on the default exchange"
+
+func reserved(kind, name string) error {
+	if !strings.HasPrefix(name, "amq.") {
+		return nil
+	}
+	return wire.Errorf(wire.AccessRefused, "%s name '%s' contains reserved prefix 'amq.*'", kind, name)
+}
+
+func invalidArg(arg string, of subject, why string) error {
+	return wire.Errorf(wire.PreconditionFailed, "invalid arg '%s' for %s: %s", arg, of, why)
+}
+
+// subject is what a reply speaks of: queue 'q' in vhost '/'.
+type subject struct{ kind, name, vhost string }
+
+func (s subject) String() string { return s.kind + " '" + s.name + "' in vhost '" + s.vhost + "'" }
+
+// inequivalent is the reply to another value than the one declared first.
+func inequivalent(arg string, of subject, received, current string) error {
+	return wire.Errorf(wire.PreconditionFailed,
+		"inequivalent arg '%s' for %s: received %s but current is %s", arg, of, received, current)
+}
+
+func quoted(s string) string { return "'" + s + "'" }
+
+func quotedBool(b bool) string {
+	if b {
+		return "'true'"
+	}
+	return "'false'"
+}
+
+// stripped is a name as RabbitMQ takes it: without line ends.
+func stripped(s string) string {
+	if strings.ContainsAny(s, "\r\n") {
+		return strings.NewReplacer("\r", "", "\n", "").Replace(s)
+	}
+	return s
+}
