@@ -17,7 +17,7 @@ const stateVersion = 1
 //
 //	byte version | uvarint next | uvarint ceiling
 //	list live | uvarint n { byte priority | list live } ...
-//	uvarint n { varint from | uvarint more | uvarint size | varint stamp } ...
+//	uvarint n { varint from | uvarint more | uvarint bytes | varint stamp } ...
 //	uvarint n { varint offset | uvarint stamp } ...   expires
 //	uvarint n { varint offset | uvarint stamp } ...   not before
 //	uvarint n { varint offset | uvarint count } ...   returns
@@ -96,7 +96,7 @@ func (s *spans) encode(b []byte) []byte {
 	last, stamp := core.Offset(0), core.Stamp(0)
 	for _, n := range s.list {
 		b, last = appendRange(b, last, core.OffsetRange{From: n.from, To: n.to})
-		b = binary.AppendUvarint(b, uint64(n.size))
+		b = binary.AppendUvarint(b, uint64(n.sum))
 		b = binary.AppendVarint(b, int64(n.stamp-stamp))
 		stamp = n.stamp
 	}
@@ -182,7 +182,7 @@ func (in *input) spans(s *spans) {
 	last, end, stamp := core.Offset(0), core.Offset(-1), core.Stamp(0)
 	for range in.count(4) {
 		r := in.offsets(&last)
-		n := span{from: r.From, to: r.To, size: in.int()}
+		n := span{from: r.From, to: r.To, sum: in.int()}
 		stamp += core.Stamp(in.varint())
 		n.stamp = stamp
 		if in.bad || r.From <= end {

@@ -79,7 +79,7 @@ func (q *Queue) Lead(now core.Now) {
 	s := &q.state
 	l := &leader{
 		under: min(s.ceiling, s.next), ceiling: s.ceiling,
-		taken: make(map[core.Session]int64), counts: make(map[core.Offset]int32),
+		taken:  make(map[core.Session]int64),
 		byName: make(map[core.Consumer]*consumer), routing: make(map[core.Offset]attempt),
 	}
 	for k, v := range s.sessions {
@@ -270,7 +270,7 @@ func (l *leader) landed(data []byte) bool {
 func (l *leader) counted(r returned) {
 	for o := r.From; len(l.counts) > 0 && o <= r.To; o++ {
 		if l.counts[o] == r.count {
-			delete(l.counts, o)
+			erase(&l.counts, o, o)
 		}
 	}
 }
@@ -297,10 +297,8 @@ func (l *leader) forget(q *Queue, from, to core.Offset) {
 
 // returns gives how often a message was returned.
 func (l *leader) returns(s *state, o core.Offset) int32 {
-	if len(l.counts) > 0 {
-		if n, ok := l.counts[o]; ok {
-			return n
-		}
+	if n, ok := l.counts[o]; ok {
+		return n
 	}
 	return s.returns[o]
 }

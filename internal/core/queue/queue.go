@@ -143,7 +143,7 @@ func (q *Queue) flush(run *run) {
 		s.lane(run.priority).add(from, to)
 	}
 	s.bytes += run.size * run.n
-	full := s.spans.append(span{from: from, to: to, size: run.size, stamp: run.stamp})
+	full := s.spans.append(span{from: from, to: to, sum: run.size * run.n, stamp: run.stamp})
 	if q.lead != nil {
 		q.lead.arrive(q, from, to, min(run.priority, q.set.Priorities), run.size)
 	}
@@ -268,9 +268,9 @@ func (q *Queue) settle(fate Fate, from, to core.Offset) {
 	for i := range s.given {
 		s.given[i].remove(from, to)
 	}
-	erase(s.expires, from, to)
-	erase(s.notBefore, from, to)
-	erase(s.returns, from, to)
+	erase(&s.expires, from, to)
+	erase(&s.notBefore, from, to)
+	erase(&s.returns, from, to)
 	if s.live.empty() {
 		s.spans.trim(offsetMax)
 	} else {
@@ -281,21 +281,26 @@ func (q *Queue) settle(fate Fate, from, to core.Offset) {
 	}
 }
 
-// erase takes the offsets from to to out of m, whichever is shorter to walk.
-func erase[V any](m map[core.Offset]V, from, to core.Offset) {
-	if len(m) == 0 {
+// erase takes the offsets from to to out of a map, walking whichever is shorter. An
+// empty map is let go, since maps never shrink.
+func erase[V any](p *map[core.Offset]V, from, to core.Offset) {
+	m := *p
+	switch {
+	case len(m) == 0:
 		return
-	}
-	if int64(to-from) < int64(len(m)) {
+	case int64(to-from) < int64(len(m)):
 		for o := from; o <= to; o++ {
 			delete(m, o)
 		}
-		return
-	}
-	for o := range m {
-		if o >= from && o <= to {
-			delete(m, o)
+	default:
+		for o := range m {
+			if o >= from && o <= to {
+				delete(m, o)
+			}
 		}
+	}
+	if len(m) == 0 {
+		*p = nil
 	}
 }
 

@@ -61,7 +61,7 @@ func (l *leader) giveBack(q *Queue, h loan, back bool) {
 	s := &q.state
 	l.lent--
 	count := l.returns(s, h.offset) + 1
-	l.counts[h.offset] = count
+	put(&l.counts, h.offset, count)
 	l.next.giveBack(h.offset, h.offset, count)
 	if q.set.DeliveryLimit >= 0 && count > q.set.DeliveryLimit {
 		l.giveUp(q, core.ForwardDeliveryLimit, h.offset, h.offset)

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"math/bits"
 	"slices"
 	"sort"
 
@@ -10,12 +11,27 @@ import (
 // spansMax bounds what is remembered of sizes and stamps: 4,096 spans of 32 bytes.
 const spansMax = 4096
 
-// span is a run of offsets appended together: messages of size bytes each, on
-// average, with the latest stamp of them.
+// span is a run of offsets appended together: their bytes, together, and the latest
+// of their stamps. Each message has its share, so that the shares of all are the sum.
 type span struct {
 	from, to core.Offset
-	size     int64
+	sum      int64
 	stamp    core.Stamp
+}
+
+func (n *span) count() int64 { return int64(n.to - n.from + 1) }
+
+// below gives the shares of the first i messages.
+func (n *span) below(i int64) int64 {
+	switch i {
+	case 0:
+		return 0
+	case n.count():
+		return n.sum
+	}
+	hi, lo := bits.Mul64(uint64(n.sum), uint64(i))
+	q, _ := bits.Div64(hi, lo, uint64(n.count()))
+	return int64(q)
 }
 
 // spans is what a queue knows of its messages' sizes and stamps. Neighbours that
@@ -32,13 +48,19 @@ type spans struct {
 func (s *spans) append(n span) bool {
 	if last := len(s.list) - 1; last >= 0 {
 		l := &s.list[last]
-		if l.size == n.size && l.stamp == n.stamp && l.to+1 == n.from {
-			l.to = n.to
+		if l.stamp == n.stamp && l.to+1 == n.from && l.alike(&n) {
+			l.to, l.sum = n.to, l.sum+n.sum
 			return false
 		}
 	}
 	s.list = append(s.list, n)
 	return len(s.list) > spansMax
+}
+
+// alike says whether the messages of two spans have one size.
+func (n *span) alike(o *span) bool {
+	a, b := n.count(), o.count()
+	return n.sum%a == 0 && o.sum%b == 0 && n.sum/a == o.sum/b
 }
 
 // merge drops spans of which nothing is live and joins neighbours.
@@ -67,9 +89,7 @@ func (s *spans) merge(live *ranges) {
 			joined, since = append(joined, n), n.stamp
 			continue
 		}
-		a, b := int64(l.to-l.from+1), int64(n.to-n.from+1)
-		l.size = (l.size*a + n.size*b) / (a + b)
-		l.to, l.stamp = n.to, max(l.stamp, n.stamp)
+		l.to, l.stamp, l.sum = n.to, max(l.stamp, n.stamp), l.sum+n.sum
 	}
 	s.list = slices.Clip(joined)
 }
@@ -107,7 +127,7 @@ func (s *spans) bytes(from, to core.Offset) int64 {
 	sum := int64(0)
 	for i := s.at(from); i < len(s.list) && s.list[i].from <= to; i++ {
 		n := &s.list[i]
-		sum += n.size * int64(min(n.to, to)-max(n.from, from)+1)
+		sum += n.below(int64(min(n.to, to)-n.from+1)) - n.below(int64(max(n.from, from)-n.from))
 	}
 	return sum
 }
