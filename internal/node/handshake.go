@@ -91,7 +91,9 @@ func (n *Node) dialHello(address string, h wire.Hello) (net.Conn, wire.Hello, er
 	defer context.AfterFunc(n.ctx, func() { raw.Close() })()
 	c.SetDeadline(time.Now().Add(helloMax))
 	if n.cfg.ClientTLS != nil {
-		c = tls.Client(c, n.cfg.ClientTLS)
+		cfg := n.cfg.ClientTLS.Clone()
+		cfg.ServerName, _, _ = net.SplitHostPort(address)
+		c = tls.Client(c, cfg)
 	}
 	if _, err = c.Write(wire.AppendHello(nil, h)); err != nil {
 		c.Close()
