@@ -214,3 +214,34 @@ func BenchmarkBacklog(b *testing.B) {
 		}
 	}
 }
+
+// An idle queue, led, with a consumer, after a burst went through it.
+func TestIdleQueueIsSmall(t *testing.T) {
+	const n = 2000
+	queues := make([]*Queue, n)
+	var b record.Builder
+	var out Effects
+	e := batch(&b, 100, 10, 0, 1)
+	before := heap()
+	for i := range queues {
+		q := New(core.QueueSettings{TTLMs: -1, DeliveryLimit: -1})
+		q.Lead(core.Now{Mono: 1, Wall: 1})
+		q.Attach(core.Consumer{Incarnation: 1, ID: 1}, 1, &core.Attach{Messages: -1}, nil)
+		play(t, q, &out)
+		if err := q.Apply(e); err != nil {
+			t.Fatal(err)
+		}
+		play(t, q, &out)
+		q.Settle(core.SessionOf(1), 1, 1, []core.Settle{{Consumer: 1, Verdicts: []core.Verdict{
+			{From: 0, To: 99, Outcome: core.Accept}}}})
+		play(t, q, &out)
+		q.Rest()
+		queues[i] = q
+	}
+	cost := (heap() - before) / n
+	t.Logf("an idle queue: %d bytes", cost)
+	if live, _ := queues[n-1].Live(); live != 0 || cost > 8<<10 {
+		t.Errorf("%d bytes, %d live", cost, live)
+	}
+	runtime.KeepAlive(queues)
+}

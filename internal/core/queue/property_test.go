@@ -780,6 +780,7 @@ func TestNothingIsLostNorSettledTwice(t *testing.T) {
 			"relink":    step(w.relink),
 			"die":       step(w.die),
 			"forwarded": step(w.forwarded),
+			"rest":      step(func(*rapid.T) { w.copies[0].Rest(); w.q().Rest() }),
 			"wait": step(func(t *rapid.T) {
 				d := rapid.IntRange(1, 40).Draw(t, "ms")
 				w.now.Mono += core.Time(d) * core.Millisecond

@@ -17,8 +17,8 @@ type Queue struct {
 	set   core.QueueSettings
 	state state
 	lead  *leader // nil: this copy follows
-	in    facts   // of the entry that is being applied
-	coder record.Coder
+	in    *facts  // of the entry that was applied last, to be used again
+	coder *record.Coder
 }
 
 // state is what the entries alone made: equal on every copy, whatever its settings.
@@ -76,6 +76,9 @@ func (q *Queue) batch(e *core.Entry) error {
 	run := run{from: e.Base, stamp: h.Max}
 	through := e.Base - 1
 	if h.Codec() == record.None {
+		if q.coder == nil {
+			q.coder = new(record.Coder)
+		}
 		err = q.coder.Each(e.Data, len(e.Data), func(o core.Offset, r *core.Record) bool {
 			through = o - h.Base + e.Base
 			q.message(&run, through, r)
@@ -191,7 +194,10 @@ func (s *state) priority(o core.Offset) uint8 {
 
 // facts applies an entry of the queue's own.
 func (q *Queue) facts(data []byte) error {
-	f, s := &q.in, &q.state
+	if q.in == nil {
+		q.in = new(facts)
+	}
+	f, s := q.in, &q.state
 	f.reset()
 	if err := f.parse(data); err != nil {
 		return err
@@ -314,6 +320,27 @@ func (q *Queue) enroll(f *facts) {
 	}
 	for _, o := range f.over {
 		delete(s.sessions, o)
+	}
+}
+
+// Rest lets go of the memory that work left behind: for a stream that has been idle
+// for a while.
+func (q *Queue) Rest() {
+	q.in, q.coder = nil, nil
+	q.state.spans.list = slices.Clip(q.state.spans.list)
+	l := q.lead
+	if l == nil {
+		return
+	}
+	l.scratch, l.flight = nil, slices.Clone(l.flight)
+	if l.next.empty() {
+		l.next = facts{}
+	}
+	if l.forwards.len() == 0 {
+		l.forwards = deque[forward]{}
+	}
+	for _, c := range l.consumers {
+		c.held = held{list: slices.Clone(c.held.items())}
 	}
 }
 
