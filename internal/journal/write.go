@@ -1,0 +1,376 @@
+package journal
+
+import (
+	"fmt"
+
+	"trine/internal/core"
+)
+
+// Refusal is a Write of which nothing was done, and why: Full where the disk has no
+// room, Invalid where it does not fit what is there.
+type Refusal struct {
+	ID  uint64
+	Err error
+}
+
+// splitBytes is where a group is written as another write of the log, so that no
+// buffer grows without bound. One Write stays whole.
+const splitBytes = 4 << 20
+
+// WriteEach carries out Writes by way of the log and returns once they are flushed,
+// all with one flush. The refused ones were not touched; later Writes of the same
+// stream that append are refused with them. An error means that the journal takes
+// nothing more, and that of the rest nobody knows.
+func (j *Journal) WriteEach(ws []core.Write) ([]Refusal, error) {
+	if err := j.writable(); err != nil {
+		return nil, err
+	}
+	g := group{j: j, writes: j.each[:0], turn: j.nextTurn(), room: j.room()}
+	for i := range ws {
+		g.split()
+		err := g.encode(&ws[i], core.FlushEach)
+		if err != nil && core.KindOf(err) == core.Unknown {
+			g.letGo()
+			return g.refused, j.fail(err)
+		}
+		if err != nil {
+			g.refuse(&ws[i], err)
+		}
+	}
+	err := g.commit()
+	g.letGo()
+	j.each = g.keep()
+	return g.refused, err
+}
+
+func (j *Journal) nextTurn() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.turns++
+	return j.turns
+}
+
+// room says whether the disk has more than its reserve.
+func (j *Journal) room() bool {
+	n, err := j.fs.FreeBytes(j.dir)
+	return err != nil || n > j.opt.ReserveBytes
+}
+
+// group is what one call writes to the log.
+type group struct {
+	j       *Journal
+	writes  []logWrite
+	ids     [][]*core.Write // of each write of the log
+	turn    uint64
+	room    bool
+	refused []Refusal
+	barred  map[core.StreamID]bool
+	held    bool // journal.shape, until the notes are applied
+}
+
+// split begins a write of the log where there is none or the last one is large.
+func (g *group) split() *logWrite {
+	n := len(g.writes)
+	if n > 0 && len(g.writes[n-1].buf) < splitBytes {
+		return &g.writes[n-1]
+	}
+	if n < cap(g.writes) {
+		g.writes = g.writes[:n+1]
+	} else {
+		g.writes = append(g.writes, logWrite{})
+	}
+	g.writes[n].reset()
+	g.ids = append(g.ids, nil)
+	return &g.writes[n]
+}
+
+// keep gives the buffers back, without those that grew large.
+func (g *group) keep() []logWrite {
+	for i := range g.writes {
+		if cap(g.writes[i].buf) > splitBytes {
+			g.writes[i].buf = nil
+		}
+		g.writes[i].file = nil
+	}
+	return g.writes[:min(len(g.writes), 1)]
+}
+
+func (g *group) refuse(w *core.Write, err error) {
+	if len(w.Entries) > 0 {
+		if g.barred == nil {
+			g.barred = map[core.StreamID]bool{}
+		}
+		g.barred[w.Stream] = true
+	}
+	g.refused = append(g.refused, Refusal{w.ID, err})
+}
+
+// commit writes, flushes once, and shows the result. Where the disk is full, what
+// is left is refused.
+func (g *group) commit() error {
+	n, seq := 0, uint64(0)
+	for ; n < len(g.writes); n++ {
+		lw := &g.writes[n]
+		if lw.empty() {
+			continue
+		}
+		err := g.j.wal.write(lw, g.j.took)
+		if err != nil && !noSpace(err) {
+			return g.j.fail(err)
+		}
+		if err != nil {
+			for _, ws := range g.ids[n:] {
+				for _, w := range ws {
+					g.refuse(w, &core.Error{Op: "write journal", Name: streamName(w.Stream),
+						Kind: core.Full, Err: err})
+				}
+			}
+			break
+		}
+		seq = lw.seq
+	}
+	if seq == 0 {
+		return nil
+	}
+	if err := g.j.wal.flush(seq); err != nil {
+		return g.j.fail(err)
+	}
+	for i := range g.writes[:n] {
+		if !g.writes[i].empty() {
+			if err := g.j.apply(&g.writes[i]); err != nil {
+				return err
+			}
+		}
+	}
+	g.j.bury()
+	return nil
+}
+
+// commit writes one write to the log, flushes it and shows it.
+func (j *Journal) commit(lw *logWrite) error {
+	err := j.wal.write(lw, j.took)
+	if err == nil {
+		err = j.wal.flush(lw.seq)
+	}
+	if err != nil && noSpace(err) {
+		return &core.Error{Op: "write journal", Name: j.dir, Kind: core.Full, Err: err}
+	}
+	if err != nil {
+		return j.fail(err)
+	}
+	if err = j.apply(lw); err == nil {
+		j.bury()
+	}
+	return err
+}
+
+// took notes that a write went to a file of the log and is not applied yet.
+func (j *Journal) took(f *logFile) {
+	j.mu.Lock()
+	j.logs[f.gen], j.begun = f, f.gen
+	f.inflight++
+	j.mu.Unlock()
+}
+
+// apply shows a flushed write to readers, after all that came before it.
+func (j *Journal) apply(lw *logWrite) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for j.applied != lw.seq-1 && j.failed == nil && !j.closed {
+		j.turn.Wait()
+	}
+	if j.failed != nil {
+		return j.failed
+	}
+	lw.file.inflight--
+	j.show(lw.file, lw.pos+writeHeadBytes, lw.framesOf(), lw.seq)
+	j.applied = lw.seq
+	j.turn.Broadcast()
+	return nil
+}
+
+// show carries out the frames of one write on the streams, live and while
+// recovering. They were checked before.
+func (j *Journal) show(f *logFile, pos int64, frames []byte, seq uint64) {
+	for len(frames) > 0 {
+		h, err := parseHead(frames)
+		core.Assert(err == nil, "a checked write has only frames: %v", err)
+		if err := j.showFrame(f, &h, frames[headBytes:h.size()], pos, seq); err != nil {
+			j.report.Damage = append(j.report.Damage, fmt.Sprintf("read %q: offset %d: %v",
+				f.name, pos, err))
+		}
+		frames, pos = frames[h.size():], pos+h.size()
+	}
+}
+
+func (j *Journal) showFrame(f *logFile, h *head, data []byte, pos int64, seq uint64) error {
+	s := j.streamOf(h.stream)
+	if s.touched != f.gen {
+		s.touched = f.gen
+		f.streams = append(f.streams, s)
+	}
+	if seq <= s.skip {
+		return nil
+	}
+	s.known = true
+	at := place{inLog, f.gen, pos}
+	if s.removed {
+		switch h.kind {
+		case noteRemove, noteTrim, noteFlushed, noteParts, noteCheckpoint, noteDamage:
+			return nil // the cleaner's, decided before it heard
+		}
+		s.removed = false
+	}
+	if h.entry() {
+		s.entered(h, data, at)
+		return nil
+	}
+	return s.note(h, data, at, j.gone)
+}
+
+// gone gives up segments that no stream needs. While recovering they are left: what
+// nobody names is removed at the end.
+func (j *Journal) gone(ps []part) {
+	if j.recovering {
+		return
+	}
+	for _, n := range ownFiles(ps) {
+		j.doom(fileKey{inSegment, n})
+	}
+}
+
+// encode checks one Write against what is there and appends its frames.
+func (g *group) encode(w *core.Write, road core.Flush) error {
+	if err := g.check(w); err != nil {
+		return err
+	}
+	lw := &g.writes[len(g.writes)-1]
+	g.ids[len(g.writes)-1] = append(g.ids[len(g.writes)-1], w)
+	s := g.stream(w.Stream)
+	if w.Remove {
+		lw.add(head{stream: w.Stream, kind: noteRemove}, nil)
+		s.tip, s.tipCP, s.tipKnown = 0, 0, false
+	}
+	if err := g.takeRoad(s, lw, w, road); err != nil {
+		return err
+	}
+	if w.Fill {
+		g.entries(s, lw, w, flagFill)
+	}
+	if w.Install != nil {
+		lw.add(head{stream: w.Stream, kind: noteInstall}, encodeCheckpoint(w.Install))
+		s.tip, s.tipCP = w.Install.Index, w.Install.Index
+	}
+	if w.Cut != 0 && w.Cut <= s.tip {
+		lw.add(head{stream: w.Stream, kind: noteCut, index: w.Cut, base: g.j.baseAt(s, w.Cut)}, nil)
+		s.tip = w.Cut - 1
+	}
+	if !w.Fill {
+		g.entries(s, lw, w, 0)
+	}
+	g.notes(lw, w)
+	if w.Checkpoint != nil {
+		lw.add(head{stream: w.Stream, kind: noteCheckpoint}, encodeCheckpoint(w.Checkpoint))
+	}
+	if w.Reclaim != nil {
+		lw.add(head{stream: w.Stream, kind: noteReclaim}, noteData(func(e *encoder) {
+			e.reclaim(w.Reclaim)
+		}))
+	}
+	return nil
+}
+
+func (g *group) entries(s *stream, lw *logWrite, w *core.Write, flags uint8) {
+	for i := range w.Entries {
+		lw.addEntry(w.Stream, &w.Entries[i], flags)
+	}
+	if n := len(w.Entries); n > 0 && flags&flagFill == 0 {
+		s.tip = w.Entries[n-1].Index
+	}
+}
+
+// notes appends what is logged on either road.
+func (g *group) notes(lw *logWrite, w *core.Write) {
+	if w.Keep != nil {
+		lw.add(head{stream: w.Stream, kind: noteKeep}, noteData(func(e *encoder) {
+			e.keep(w.Keep)
+		}))
+	}
+	if w.State != nil {
+		lw.add(head{stream: w.Stream, kind: noteState, epoch: w.State.Epoch,
+			base: core.Offset(w.State.Commit)}, noteData(func(e *encoder) {
+			e.uint(uint64(w.State.Vote))
+		}))
+	}
+	if w.Trim > 0 {
+		lw.add(head{stream: w.Stream, kind: noteTrim, base: w.Trim}, nil)
+	}
+}
+
+// stream gives a stream with its tips as they stand in this call.
+func (g *group) stream(id core.StreamID) *stream {
+	g.j.mu.Lock()
+	defer g.j.mu.Unlock()
+	s := g.j.streamOf(id)
+	if s.turn != g.turn {
+		s.turn, s.tip, s.tipRoad, s.tipCP, s.tipKnown = g.turn, s.last, s.road, s.cp.Index, s.known
+	}
+	return s
+}
+
+// check refuses a Write that does not fit, before anything of it is encoded.
+func (g *group) check(w *core.Write) error {
+	s := g.stream(w.Stream)
+	refuse := func(k core.Kind, format string, args ...any) error {
+		return &core.Error{Op: "write journal", Name: streamName(w.Stream), Kind: k,
+			Detail: fmt.Sprintf(format, args...)}
+	}
+	if w.Stream == 0 || w.Stream > streamMax {
+		return refuse(core.Invalid, "no such id")
+	}
+	tip := s.tip
+	if w.Remove {
+		tip = 0
+	}
+	if w.Install != nil {
+		tip = w.Install.Index
+	}
+	if w.Cut != 0 && w.Install == nil && !w.Remove && w.Cut <= s.tipCP {
+		return refuse(core.Invalid, "a cut at %d is below the checkpoint at %d", w.Cut, s.tipCP)
+	}
+	if w.Cut != 0 {
+		tip = min(tip, w.Cut-1)
+	}
+	if len(w.Entries) == 0 {
+		return nil
+	}
+	if g.barred[w.Stream] {
+		return refuse(core.Full, "an earlier write of the stream was refused")
+	}
+	spare := !w.Fill
+	for i := range w.Entries {
+		e := &w.Entries[i]
+		spare = spare && e.Kind != core.EntryBatch
+		if e.Kind == 0 || e.Kind >= 64 || len(e.Data) > dataBytesMax {
+			return refuse(core.Invalid, "entry %d is of kind %d, %d bytes", e.Index, e.Kind,
+				len(e.Data))
+		}
+		if i == 0 && !w.Fill && e.Index != tip+1 || i > 0 && e.Index <= w.Entries[i-1].Index ||
+			i > 0 && !w.Fill && e.Index != w.Entries[i-1].Index+1 {
+			return refuse(core.Invalid, "entry %d does not follow %d", e.Index, tip)
+		}
+	}
+	if !g.room && !spare {
+		return refuse(core.Full, "what is left is reserved for settlements and checkpoints")
+	}
+	return nil
+}
+
+// baseAt gives the offset that the entry at index has, -1 where that is not known.
+func (j *Journal) baseAt(s *stream, at core.Index) core.Offset {
+	es, _ := j.Load(core.Load{Stream: s.id, ByIndex: true, Index: at, BytesMax: 1})
+	if len(es) == 0 || es[0].Index != at {
+		return -1
+	}
+	return es[0].Base
+}
