@@ -165,10 +165,15 @@ func (l *leader) release(q *Queue, h loan) {
 
 // restore makes a message ready again in its old place.
 func (l *leader) restore(q *Queue, h loan) {
-	if at := q.state.expires[h.offset]; at != 0 {
-		l.expiries.push(timed{at, h.offset})
-	}
+	l.dueAgain(q, h.offset)
 	l.enter(h.offset, h.offset, min(h.priority, q.set.Priorities), int64(h.size))
+}
+
+// dueAgain sees to it that a message expires whose time ended where it could not.
+func (l *leader) dueAgain(q *Queue, o core.Offset) {
+	if !l.overdue.empty() && l.overdue.remove(o, o) > 0 {
+		l.expiries.push(timed{q.state.expires[o], o})
+	}
 }
 
 // enqueue puts a consumer in its group's line, where it may be lent something.
@@ -262,12 +267,28 @@ func (l *leader) elect(q *Queue) {
 	}
 	l.first = l.best()
 	stays := l.active != nil && l.active.counted
-	if stays && (!l.yields() || len(l.active.held.items()) > 0) {
+	if l.hold || stays && (!l.yields() || len(l.active.held.items()) > 0) {
 		return
 	}
-	if l.active = l.first; l.active != nil {
+	if l.active = l.oldest(); l.active == nil {
+		l.active = l.first
+	}
+	if l.active != nil {
 		l.enqueue(q, l.active)
 	}
+}
+
+// oldest gives the consumer that holds the oldest message: under an earlier leader
+// it was the active one.
+func (l *leader) oldest() *consumer {
+	var oldest *consumer
+	for _, c := range l.consumers {
+		if c.counted && len(c.held.items()) > 0 &&
+			(oldest == nil || c.held.items()[0].offset < oldest.held.items()[0].offset) {
+			oldest = c
+		}
+	}
+	return oldest
 }
 
 // Credit gives a consumer more, or less, to be lent. That of nobody is passed over.
@@ -281,6 +302,9 @@ func (q *Queue) Credit(id core.Consumer, cr *core.Credit) {
 		c.credit = min(c.credit+int64(cr.Messages), math.MaxInt32)
 	}
 	c.bytes = min(c.bytes+cr.Bytes, c.window)
+	if c.Aside {
+		l.used = true
+	}
 	if cr.Drain && !c.drain {
 		c.drain = true
 		l.drains = append(l.drains, c)

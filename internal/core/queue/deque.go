@@ -28,3 +28,15 @@ func (d *deque[T]) pop() T {
 	}
 	return t
 }
+
+// popBack takes what was put in last.
+func (d *deque[T]) popBack() T {
+	last := len(d.list) - 1
+	t := d.list[last]
+	var zero T
+	d.list[last] = zero
+	if d.list = d.list[:last]; d.head == last {
+		d.list, d.head = d.list[:0], 0
+	}
+	return t
+}

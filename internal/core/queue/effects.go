@@ -10,7 +10,7 @@ type Effects struct {
 	Ended    []Ended
 	Forwards []Forwarding
 	WakeAt   core.Time // a Turn is due then, without anything happening; 0: none
-	Used     bool      // a consumer came
+	Used     bool      // a consumer came, or one that stands aside asked for a message
 	Unused   bool      // the last consumer left
 }
 

@@ -46,8 +46,12 @@ func (l *leader) expire(q *Queue, now core.Now) {
 			break
 		}
 		o := l.expiries.pop().offset
-		if s.expires[o] == at && l.pull(s, o) {
+		switch {
+		case s.expires[o] != at:
+		case l.pull(s, o):
 			l.giveUp(q, core.ForwardExpired, o, o)
+		default:
+			l.overdue.add(o, o)
 		}
 	}
 	if q.set.TTLMs <= 0 || now.Wall < 0 {

@@ -28,6 +28,7 @@ type leader struct {
 	counts   map[core.Offset]int32 // returns that are not yet applied
 	expiries due
 	delays   due
+	overdue  ranges // expired where they were not ready
 
 	consumers []*consumer // as they came
 	byName    map[core.Consumer]*consumer
@@ -42,10 +43,10 @@ type leader struct {
 	routing  map[core.Offset]attempt
 	retries  []core.Offset // refused, to be tried again
 
-	next    facts     // decided since the last proposal
-	flight  [][]byte  // proposed and not yet applied
-	lost    [][]byte  // proposed and not appended
-	redoAt  core.Time // when to propose them again; 0: to be timed
+	next    facts         // decided since the last proposal
+	flight  deque[[]byte] // proposed and not yet applied
+	lost    [][]byte      // proposed and not appended
+	redoAt  core.Time     // when to propose them again; 0: to be timed
 	scratch []byte
 
 	drains  []*consumer
@@ -128,8 +129,9 @@ func (q *Queue) Leads() bool { return q.lead != nil }
 // Hold keeps what may be in consumers' hands from being lent, and whatever is
 // behind it: while on, a new leader waits for the nodes to say what theirs hold.
 func (q *Queue) Hold(on bool) {
-	if q.lead != nil {
-		q.lead.hold = on
+	if l := q.lead; l != nil {
+		l.hold = on
+		l.elect(q)
 	}
 }
 
@@ -258,11 +260,10 @@ func (l *leader) weigh(s *state) {
 // landed says whether an applied entry is this leader's oldest in flight. One that
 // is not came from an earlier leader, against the rule of Lead.
 func (l *leader) landed(data []byte) bool {
-	if len(l.flight) == 0 || !bytes.Equal(l.flight[0], data) {
+	if l.flight.len() == 0 || !bytes.Equal(*l.flight.front(), data) {
 		return false
 	}
-	l.flight[0] = nil
-	l.flight = l.flight[1:]
+	l.flight.pop()
 	return true
 }
 
@@ -307,10 +308,8 @@ func (l *leader) returns(s *state, o core.Offset) int32 {
 // proposed again, 20 ms after the Turn that must follow.
 func (q *Queue) Lost() {
 	l := q.lead
-	if l == nil || len(l.flight) == 0 {
+	if l == nil || l.flight.len() == 0 {
 		return
 	}
-	last := len(l.flight) - 1
-	l.lost = slices.Insert(l.lost, 0, l.flight[last])
-	l.flight = l.flight[:last]
+	l.lost = slices.Insert(l.lost, 0, l.flight.popBack())
 }

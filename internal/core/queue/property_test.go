@@ -170,6 +170,9 @@ func (w *world) facts(t *rapid.T, data []byte) {
 	w.ceiling = max(w.ceiling, f.ceiling)
 	for _, r := range f.returned {
 		for o := r.From; o <= r.To; o++ {
+			if r.count <= w.msgs[o].count {
+				t.Fatalf("message %d was returned %d times, then %d", o, w.msgs[o].count, r.count)
+			}
 			w.msgs[o].count = r.count
 		}
 	}

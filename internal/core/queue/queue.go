@@ -14,11 +14,11 @@ const reasons = core.ForwardDeliveryLimit + 1
 // Queue is a machine over one stream. It is not safe for concurrent use: the loop
 // that owns the stream owns it.
 type Queue struct {
-	set   core.QueueSettings
-	state state
-	lead  *leader // nil: this copy follows
-	in    *facts  // of the entry that was applied last, to be used again
-	coder *record.Coder
+	set     core.QueueSettings
+	state   state
+	lead    *leader // nil: this copy follows
+	in      *facts  // of the entry that was applied last, to be used again
+	records *intake // the same for batches
 }
 
 // state is what the entries alone made: equal on every copy, whatever its settings.
@@ -73,28 +73,40 @@ func (q *Queue) batch(e *core.Entry) error {
 	if h.Control() || e.Count == 0 {
 		return nil
 	}
-	run := run{from: e.Base, stamp: h.Max}
-	through := e.Base - 1
-	if h.Codec() == record.None {
-		if q.coder == nil {
-			q.coder = new(record.Coder)
-		}
-		err = q.coder.Each(e.Data, len(e.Data), func(o core.Offset, r *core.Record) bool {
-			through = o - h.Base + e.Base
-			q.message(&run, through, r)
+	in := q.records
+	if in == nil {
+		in = new(intake)
+		in.each = func(o core.Offset, r *core.Record) bool {
+			in.through = o + in.shift
+			q.message(&in.run, in.through, r)
 			return true
-		})
+		}
+		q.records = in
 	}
-	q.flush(&run)
+	in.run = run{from: e.Base, stamp: h.Max}
+	in.through, in.shift = e.Base-1, e.Base-h.Base
+	if h.Codec() == record.None {
+		err = in.coder.Each(e.Data, len(e.Data), in.each)
+	}
+	q.flush(&in.run)
 	if h.Codec() != record.None || err != nil {
 		// Nobody looks into what is compressed: it has no neutral header, and the
 		// size of a message is taken to be that of a share.
-		run.from, run.n = through+1, int64(e.Next()-through-1)
-		run.size = int64(h.Size()-record.HeaderSize) / int64(e.Count)
-		run.priority = 0
-		q.flush(&run)
+		in.run.from, in.run.n = in.through+1, int64(e.Next()-in.through-1)
+		in.run.size = int64(h.Size()-record.HeaderSize) / int64(e.Count)
+		in.run.priority = 0
+		q.flush(&in.run)
 	}
 	return nil
+}
+
+// intake is what reading batches needs, made once.
+type intake struct {
+	run     run
+	through core.Offset // read so far
+	shift   core.Offset // from the batch's own offsets to the entry's
+	coder   record.Coder
+	each    func(core.Offset, *core.Record) bool
 }
 
 // run is neighbours among a batch's records that are alike.
@@ -282,8 +294,9 @@ func (q *Queue) settle(fate Fate, from, to core.Offset) {
 	} else {
 		s.spans.trim(s.live.first())
 	}
-	if q.lead != nil && !q.lead.again.empty() {
-		q.lead.again.remove(from, to)
+	if l := q.lead; l != nil {
+		l.again.remove(from, to)
+		l.overdue.remove(from, to)
 	}
 }
 
@@ -326,13 +339,16 @@ func (q *Queue) enroll(f *facts) {
 // Rest lets go of the memory that work left behind: for a stream that has been idle
 // for a while.
 func (q *Queue) Rest() {
-	q.in, q.coder = nil, nil
+	q.in, q.records = nil, nil
 	q.state.spans.list = slices.Clip(q.state.spans.list)
 	l := q.lead
 	if l == nil {
 		return
 	}
-	l.scratch, l.flight = nil, slices.Clone(l.flight)
+	l.scratch = nil
+	if l.flight.len() == 0 {
+		l.flight = deque[[]byte]{}
+	}
 	if l.next.empty() {
 		l.next = facts{}
 	}

@@ -72,9 +72,7 @@ func (l *leader) giveBack(q *Queue, h loan, back bool) {
 		l.restore(q, h)
 		return
 	}
-	if at := s.expires[h.offset]; at != 0 {
-		l.expiries.push(timed{at, h.offset})
-	}
+	l.dueAgain(q, h.offset)
 	p := min(h.priority, q.set.Priorities)
 	l.lanes[p].back.push(behind{h.offset, s.next, int64(h.size)})
 	l.top = max(l.top, int(p))

@@ -78,7 +78,7 @@ func (l *leader) propose() []byte {
 	l.scratch = l.next.encode(l.scratch[:0])
 	l.next.reset()
 	b := slices.Clone(l.scratch)
-	l.flight = append(l.flight, b)
+	l.flight.push(b)
 	return b
 }
 
