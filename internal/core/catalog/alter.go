@@ -20,34 +20,56 @@ func (c *Catalog) alter(st *stream, a *core.Alteration) {
 	if a.Labels != nil {
 		s.Labels = a.Labels
 	}
-	if p := a.Policy; p != nil && p.Raft() != s.Policy.Raft() {
-		s.Changing, st.want = true, *p
-	} else if p != nil {
-		s.Policy = *p
-		c.policyChanged(st)
+	p := a.Policy
+	if p != nil && p.Raft() != s.Policy.Raft() {
+		s.Changing, st.want, p = true, *p, nil
 	}
-	if a.At != nil {
+	switch {
+	case p != nil:
+		s.Policy = *p
+		c.policyChanged(st, a.At)
+	case a.At != nil:
 		c.move(st, a.At)
 	}
 }
 
-// policyChanged makes a stream what its new policy of the same kind says.
-func (c *Catalog) policyChanged(st *stream) {
-	if len(st.Members) > st.Policy.Copies {
+// policyChanged makes a stream what its new policy of the same kind says, on the
+// nodes at, if any are named.
+func (c *Catalog) policyChanged(st *stream, at []core.NodeID) {
+	switch {
+	case at != nil:
+		c.moveTo(st, at, c.complete(st, at))
+	case len(st.Members) > st.Policy.Copies:
 		st.to = nil
 		c.shrink(st, st.Policy.Copies)
-	}
-	c.indexShort(st)
-	if st.to == nil {
+	case st.to == nil:
 		c.growStream(st)
 	}
+	c.indexShort(st)
 	if st.Policy.Raft() {
 		return
 	}
+	c.sweep(st)
 	if len(st.doubt) > 0 {
 		c.settle(st)
 	} else if st.Leader == 0 {
 		c.elect(st)
+	}
+}
+
+// sweep takes copies that are away out of the in-sync set of a stream that elects:
+// one that elects nobody keeps the place of the one that it waits for.
+func (c *Catalog) sweep(st *stream) {
+	if st.Policy.Election == core.ElectNone || len(st.doubt) > 0 {
+		return
+	}
+	for i, m := range st.Members {
+		if m.InSync && !c.standing(m.Disk) && st.InSyncCount() > 1 {
+			c.edit(st).Members[i].InSync = false
+		}
+	}
+	if !st.inSync(st.lead) {
+		c.leads(st, firstInSync(st.Members))
 	}
 }
 
@@ -107,10 +129,11 @@ func (c *Catalog) changeKind(st *stream, k *KindChange) {
 			d = firstInSync(s.Members)
 		}
 		c.leads(st, d)
+		c.sweep(st)
 	}
 	switch {
 	case st.to != nil:
-		c.move(st, st.to)
+		c.moveTo(st, st.to, c.complete(st, st.to))
 	case len(s.Members) > s.Policy.Copies:
 		c.shrink(st, s.Policy.Copies)
 	default:

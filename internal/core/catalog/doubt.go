@@ -52,9 +52,8 @@ func (c *Catalog) settle(st *stream) {
 		}
 		return
 	}
-	all := st.Policy.Commit == core.CommitInSync && st.Policy.Election != core.ElectAny
 	for _, m := range st.Members {
-		if c.asks(st, m.Disk) || all && m.InSync && !c.standing(m.Disk) {
+		if c.asks(st, m.Disk) || !c.standing(m.Disk) && st.needs(m) {
 			return
 		}
 	}
@@ -69,6 +68,18 @@ func (c *Catalog) settle(st *stream) {
 	}
 	c.crown(st, best.disk, Loss{Epoch: best.epoch, Index: best.index,
 		Why: "every copy in sync may lack what it acknowledged; this is the longest"})
+}
+
+// needs says whether a stream in doubt waits even for a copy that is away: for those
+// that may have acknowledged what no other has.
+func (st *stream) needs(m core.Member) bool {
+	switch {
+	case st.Policy.Election == core.ElectAny:
+		return false
+	case st.Policy.Commit == core.CommitLeader:
+		return slices.Contains(st.doubt, m.Disk)
+	}
+	return m.InSync
 }
 
 // longer compares two reports; among equals a copy in sync comes first, then the
@@ -93,6 +104,9 @@ func (c *Catalog) crown(st *stream, d core.DiskID, note Loss) {
 	c.onlyInSync(st, d)
 	c.waiting.remove(st.ID)
 	c.enthrone(st, d)
+	if st.to == nil {
+		c.growStream(st)
+	}
 }
 
 func (c *Catalog) applyReport(r *reader) Result {

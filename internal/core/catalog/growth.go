@@ -92,9 +92,13 @@ func (c *Catalog) growStreams() {
 	}
 }
 
-// growStream adds copies to one stream and counts them.
+// growStream adds copies to one stream and counts them. While nobody leads it, there
+// is nobody to fill them.
 func (c *Catalog) growStream(st *stream) int {
 	added := 0
+	if st.Leader == 0 && !st.Policy.Raft() {
+		return 0
+	}
 	ms := slices.Clone(st.Members)
 	for len(ms) < st.Policy.Copies {
 		n := c.pick(ms)

@@ -67,22 +67,57 @@ func (c *Catalog) vote(to []core.NodeID) Result {
 	return Result{IDs: []core.StreamID{st.ID}}
 }
 
-// move adds copies on the nodes that have none; copies elsewhere stay while they
-// count, until those that shall be are in sync.
+// move puts a stream's copies on the nodes to: as many as there are, from then on,
+// where that is another number than before.
 func (c *Catalog) move(st *stream, to []core.NodeID) {
 	s := c.edit(st)
 	had := len(s.Members)
 	if st.to != nil {
 		had = len(st.to)
 	}
+	if s.Changing { // Changed takes it up
+		s.At = slices.Clone(to)
+		st.to = s.At
+		return
+	}
 	if len(to) != had {
 		s.Policy.Copies = len(to)
 	}
-	s.At = slices.Clone(to)
-	st.to = s.At
-	if s.Changing { // Changed takes it up
-		return
+	c.moveTo(st, to, to)
+}
+
+// complete gives the nodes where as many copies as the policy asks for shall be: at
+// first, then those that there are, the ones in sync first, then others.
+func (c *Catalog) complete(st *stream, at []core.NodeID) []core.NodeID {
+	n := st.Policy.Copies
+	to := slices.Clone(at[:min(n, len(at))])
+	for _, inSync := range []bool{true, false} {
+		for _, m := range st.Members {
+			if len(to) < n && m.InSync == inSync && !slices.Contains(to, m.Node) {
+				to = append(to, m.Node)
+			}
+		}
 	}
+	ms := make([]core.Member, len(to))
+	for i, id := range to {
+		ms[i] = core.Member{Node: id}
+	}
+	for len(ms) < n {
+		next := c.pick(ms)
+		if next == nil {
+			break
+		}
+		ms, to = append(ms, core.Member{Node: next.Node}), append(to, next.Node)
+	}
+	return to
+}
+
+// moveTo adds copies on the nodes that have none; copies elsewhere stay while they
+// count, until those that shall be are in sync.
+func (c *Catalog) moveTo(st *stream, at, to []core.NodeID) {
+	s := c.edit(st)
+	s.At = slices.Clone(at)
+	st.to = slices.Clone(to)
 	ms := make([]core.Member, 0, len(to)+len(s.Members))
 	for _, id := range to {
 		if i := st.memberOn(id); i >= 0 {

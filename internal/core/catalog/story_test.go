@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -90,7 +91,7 @@ func (s *story) apply(command []byte) string {
 	} else {
 		fmt.Fprintln(&b, "ok")
 	}
-	if command[1] == byte(kindInSync) && len(res.IDs) > 0 {
+	if len(command) > 1 && command[1] == byte(kindInSync) && len(res.IDs) > 0 {
 		fmt.Fprintln(&b, "but the item is refused")
 	}
 	var ch Changes
@@ -172,7 +173,11 @@ func (s *story) command(a args, d *datadriven.TestData) []byte {
 		}
 		return Changed(k)
 	case "bytes":
-		return []byte(d.Input)
+		b, err := hex.DecodeString(strings.ReplaceAll(d.Input, " ", ""))
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		return b
 	}
 	a.t.Fatalf("%s: no such command", d.Cmd)
 	return nil
@@ -217,6 +222,9 @@ func (a args) num(key string) int64 {
 
 func (a args) nodes(key string) (out []core.NodeID) {
 	for _, v := range a.vals(key) {
+		if v == "" {
+			continue
+		}
 		n, err := strconv.Atoi(v)
 		if err != nil {
 			a.t.Fatal(err)
