@@ -43,6 +43,7 @@ type channel struct {
 	lastTag     uint64 // the delivery tag given out last
 	unacked     unacked
 	consumers   map[string]*consumer // by tag
+	notices     []string             // tags of those that ended, and whose client is to be told
 	order       []*consumer          // the same, as they came
 	getters     map[getterKey]*consumer
 	prefetch    int // of consumers to come; 0: no limit
@@ -315,6 +316,9 @@ func (ch *channel) after(err error) {
 			c.broken(asReply(err))
 			return
 		}
+	}
+	if !ch.closing {
+		ch.tellCancelled()
 	}
 	if ch.waits == 0 && len(ch.backlog) > 0 && !ch.queued {
 		ch.queued = true

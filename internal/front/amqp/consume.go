@@ -394,9 +394,22 @@ func (ch *channel) ended(cs *consumer) {
 	cs.waiting, cs.held = nil, 0
 	ch.outstanding -= ch.unacked.orphan(cs)
 	if named && cs.attached && c.clientCancel && !ch.closing && c.stage == running {
-		c.send(ch.id, &wire.BasicCancel{Tag: cs.tag, NoWait: true})
+		ch.notices = append(ch.notices, cs.tag)
+		ch.tellCancelled()
 	}
 	if !ch.closing && c.stage == running {
 		ch.deliverWaiting()
 	}
+}
+
+// tellCancelled tells the client which consumers are over; what the channel stands
+// still for is answered first, since it may be what ended them.
+func (ch *channel) tellCancelled() {
+	if ch.waits > 0 {
+		return
+	}
+	for _, tag := range ch.notices {
+		ch.c.send(ch.id, &wire.BasicCancel{Tag: tag, NoWait: true})
+	}
+	ch.notices = nil
 }

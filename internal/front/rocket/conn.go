@@ -61,7 +61,6 @@ func (f *Front) Open(group string) func(w front.Wire) front.Conn {
 		}
 		c := &Conn{f: f, w: w, group: group, local: hostOf(info.Local), peer: hostOf(info.Remote),
 			heard: w.Now().Mono}
-		f.opened(c)
 		return c
 	}
 }

@@ -42,10 +42,10 @@ type Front struct {
 	numbers   map[uint32]*queue
 	streams   map[string]*core.Stream
 	groupDocs map[string]*groupDoc
-	portsRev  int
-	changes   []*change // of topics: the first is on its way
+	kv        map[string]struct{} // keys of the key-value table
+	changes   []*change           // of topics: the first is on its way
 	members   members
-	pickNext  uint32
+	bodies    bodyPool
 }
 
 // New makes the front end of the node that c is. The node must be a member of a
@@ -80,7 +80,7 @@ func New(c front.Core, o Options) *Front {
 	}
 	f := &Front{core: c, o: o, topics: map[string]*topic{}, queues: map[string]*queue{},
 		numbers: map[uint32]*queue{}, streams: map[string]*core.Stream{},
-		groupDocs: map[string]*groupDoc{}, members: newMembers()}
+		groupDocs: map[string]*groupDoc{}, kv: map[string]struct{}{}, members: newMembers()}
 	f.offsets.init(f)
 	f.back.init(f)
 	f.trans.init(f)

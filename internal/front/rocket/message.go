@@ -65,8 +65,8 @@ type unit struct {
 	header [1]core.Header
 }
 
-// record makes a record of m. It copies all that m aliases into s.
-func (m *content) record(s *slab) *core.Record {
+// record makes one record of m. It copies all that m aliases into s.
+func (m *content) record(s *slab) []core.Record {
 	u := &unit{}
 	b := s.take(bodyFixedMax + len(m.props))
 	b = append(b, bodyVersion)
@@ -94,7 +94,7 @@ func (m *content) record(s *slab) *core.Record {
 	r.Value = append(s.take(len(m.body)), m.body...)
 	u.header[0] = core.Header{Key: bodyHeader, Value: b}
 	r.Headers = u.header[:]
-	return r
+	return u.record[:]
 }
 
 // read takes a record apart. It is total: what another protocol wrote becomes a

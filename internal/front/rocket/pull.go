@@ -2,6 +2,7 @@ package rocket
 
 import (
 	"fmt"
+	"slices"
 
 	"trine/internal/core"
 	"trine/internal/core/record"
@@ -12,18 +13,17 @@ import (
 // for its connection's Tick.
 type pull struct {
 	ask
-	c        *Conn
-	queue    *queue
-	from     core.Offset
-	max      int // messages
-	bytes    int // of messages
-	filter   *filter
-	until    core.Time // the client waits for messages till then
-	hold     core.Time // and for a leader till then
-	scans    int       // reads that gave only what the filter passes over
-	answer   core.ReadAnswer
-	slave    bool // the queue's master is away: a copy that does not lead answers
-	deferred bool // the answer is written by Tick, not on the node's loop
+	c      *Conn
+	queue  *queue
+	from   core.Offset
+	max    int // messages
+	bytes  int // of messages
+	filter *filter
+	until  core.Time // the client waits for messages till then
+	hold   core.Time // and for a leader till then
+	scans  int       // reads that gave only what the filter passes over
+	answer core.ReadAnswer
+	slave  bool // the queue's master is away: a copy that does not lead answers
 }
 
 // Bounds of one pull.
@@ -190,6 +190,9 @@ func (p *pull) collect(b *bodies) (next core.Offset, found int) {
 		if err != nil || full {
 			break
 		}
+		if h.Control() {
+			p.marked(&h, batch)
+		}
 		if h.Control() || p.aborted(&h) {
 			next = max(next, h.Next())
 			continue
@@ -233,6 +236,19 @@ func (p *pull) aborted(h *record.Header) bool {
 		}
 	}
 	return false
+}
+
+// marked takes the end of a producer's transaction in: its aborted span is over.
+func (p *pull) marked(h *record.Header, batch []byte) {
+	if record.MarkerOf(batch) != record.Abort {
+		return
+	}
+	for i, s := range p.answer.Aborted {
+		if s.Producer == h.Producer {
+			p.answer.Aborted = slices.Delete(slices.Clone(p.answer.Aborted), i, i+1)
+			return
+		}
+	}
 }
 
 func (p *pull) header(code int, next core.Offset, remark string) *wire.Writer {

@@ -13,8 +13,10 @@ type send struct {
 	ask
 	queue *queue
 	group *group
+	shown int // the queue's id towards the client
 	count int // messages
 	bytes int
+	tx    []byte                                         // the id of the transaction that it begins
 	then  func(now core.Now, a core.Appended, err error) // instead of the answer
 }
 
@@ -190,10 +192,11 @@ func (c *Conn) sendOne(now core.Now, h *sendHeader, g *group, q *queue) {
 		c.fail(wire.MessageIllegal, "the properties are too large")
 		return
 	}
-	if special := c.specialSend(now, h, g, q, &m); special {
+	if c.detour(now, h, g, q, &m) {
 		return
 	}
-	c.enter(send{ask: c.ask(), queue: q, group: g, count: 1, bytes: len(c.frame)}, m.record(&c.slab))
+	c.enter(send{ask: c.ask(), queue: q, group: g, shown: q.id, count: 1, bytes: len(c.frame)},
+		m.record(&c.slab))
 }
 
 func (c *Conn) sendBatch(now core.Now, h *sendHeader, g *group, q *queue) {
@@ -205,7 +208,7 @@ func (c *Conn) sendBatch(now core.Now, h *sendHeader, g *group, q *queue) {
 	err := wire.EachInBatch(c.cmd.Body, func(flag int32, body, props []byte) error {
 		m := c.contentOf(h, body, props)
 		m.flag = flag
-		records = append(records, *m.record(&c.slab))
+		records = append(records, m.record(&c.slab)...)
 		return nil
 	})
 	if err == nil && len(records) == 0 {
@@ -215,16 +218,12 @@ func (c *Conn) sendBatch(now core.Now, h *sendHeader, g *group, q *queue) {
 		c.fail(wire.MessageIllegal, err.Error())
 		return
 	}
-	c.enterAll(send{ask: c.ask(), queue: q, group: g, count: len(records), bytes: len(c.frame)}, records)
+	c.enter(send{ask: c.ask(), queue: q, group: g, shown: q.id, count: len(records),
+		bytes: len(c.frame)}, records)
 }
 
-// enter appends one record in this turn; s is told.
-func (c *Conn) enter(s send, r *core.Record) {
-	// The record stands alone in its memory: see unit.
-	c.enterAll(s, []core.Record{*r})
-}
-
-func (c *Conn) enterAll(s send, records []core.Record) {
+// enter appends records in this turn; who sent them is told.
+func (c *Conn) enter(s send, records []core.Record) {
 	stream := s.queue.stream.Load()
 	if stream == nil {
 		c.refuse(s, &core.Error{Op: "send", Name: s.queue.name, Kind: core.Unavailable,
@@ -304,8 +303,11 @@ func (c *Conn) sent(s *send, a *core.Appended) {
 		ids = wire.AppendMessageID(ids, &c.local, wire.PhysicalOf(s.queue.number, int64(a.Base)+int64(i)))
 	}
 	w.Bytes("msgId", ids)
-	w.Int("queueId", int64(s.queue.id))
+	w.Int("queueId", int64(s.shown))
 	w.Int("queueOffset", int64(a.Base))
+	if s.tx != nil {
+		w.Bytes("transactionId", s.tx)
+	}
 	w.Str("MSG_REGION", c.f.o.Region)
 	w.Str("TRACE_ON", "true")
 	c.end()

@@ -142,6 +142,10 @@ func (f *Front) documentsChanged(ds []core.Document) {
 			f.topicChanged(d.Key[len(topicPrefix):], d)
 		case strings.HasPrefix(d.Key, groupPrefix):
 			f.groupChanged(d.Key[len(groupPrefix):], d)
+		case strings.HasPrefix(d.Key, kvPrefix) && d.Value != nil:
+			f.kv[d.Key] = struct{}{}
+		case strings.HasPrefix(d.Key, kvPrefix):
+			delete(f.kv, d.Key)
 		case strings.HasPrefix(d.Key, memberPrefix):
 			if g := f.memberChanged(d); g != "" && !slices.Contains(changed, g) {
 				changed = append(changed, g)
@@ -155,7 +159,6 @@ func (f *Front) documentsChanged(ds []core.Document) {
 }
 
 func (f *Front) groupChanged(name string, d *core.Document) {
-	f.portsRev++
 	if d.Value == nil {
 		delete(f.groupDocs, name)
 		return
@@ -310,4 +313,11 @@ func (g *group) places(nodes []core.NodeInfo) []core.NodeID {
 		at = append(at, others[(i+k)%len(others)])
 	}
 	return at[:min(len(at), want)]
+}
+
+// encode gives a document's bytes. The types of documents can always be encoded.
+func encode(doc any) []byte {
+	b, err := json.Marshal(doc)
+	core.Assert(err == nil, "a document can be encoded: %v", err)
+	return b
 }

@@ -38,7 +38,7 @@ type wish struct {
 type change struct {
 	topic  string
 	wishes []wish
-	grow   bool             // parts that are there stay as they are: only missing ones are made
+	grow   bool              // parts that are there stay as they are: only missing ones are made
 	alter  func(d *topicDoc) // nil, or: what else to set
 	done   []func(error)
 	tries  int
@@ -146,7 +146,7 @@ func (f *Front) topicPuts(c *change) ([]core.Change, error) {
 		}
 		expect = old.Revision
 	}
-	before, _ := json.Marshal(&d)
+	before := encode(&d)
 	next, numbersExpect := uint32(1), core.NoRevision
 	if n, ok := cluster.Get(numbersKey); ok {
 		v, _ := strconv.ParseUint(string(n.Value), 10, 32)
@@ -164,9 +164,9 @@ func (f *Front) topicPuts(c *change) ([]core.Change, error) {
 	if c.alter != nil {
 		c.alter(&d)
 	}
-	after, err := json.Marshal(&d)
-	if err != nil || expect != core.NoRevision && string(after) == string(before) {
-		return nil, err
+	after := encode(&d)
+	if expect != core.NoRevision && string(after) == string(before) {
+		return nil, nil
 	}
 	puts = append(puts, core.Change{Key: topicPrefix + c.topic, Value: after, Expect: expect})
 	if next != first {
@@ -229,26 +229,6 @@ func (f *Front) everywhere(read, write, perm int) []wish {
 	return ws
 }
 
-// removeTopic ends a topic and its streams.
-func (f *Front) removeTopic(name string, done func(error)) {
-	d, ok := f.core.Cluster().Get(topicPrefix + name)
-	if !ok {
-		f.core.Cluster().Sync(done)
-		return
-	}
-	var doc topicDoc
-	if err := json.Unmarshal(d.Value, &doc); err != nil {
-		doc = topicDoc{}
-	}
-	puts := []core.Change{{Key: d.Key, Expect: d.Revision}}
-	for _, p := range doc.Parts {
-		for id := range p.Numbers {
-			puts = append(puts, core.Change{Stream: streamName(name, p.Group, id)})
-		}
-	}
-	f.core.Cluster().Put(puts, func(_ core.Revision, err error) { done(err) })
-}
-
 // SetGroup makes a broker group or changes how it keeps its queues: those that are
 // there change without stopping, those that are made later follow. done is called
 // once, on the node's loop.
@@ -262,27 +242,28 @@ func (f *Front) SetGroup(name string, conf GroupConf, done func(error)) {
 			Detail: "a name has the characters |a-zA-Z0-9_-"})
 		return
 	}
+	f.alterGroup(name, func(d *groupDoc) { d.GroupConf = conf }, func(err error) {
+		if err != nil {
+			done(err)
+			return
+		}
+		f.alterQueues(name, done)
+	})
+}
+
+// alterGroup changes a group's document, which may not be there yet.
+func (f *Front) alterGroup(name string, alter func(d *groupDoc), done func(error)) {
 	g := f.group(name)
-	doc := groupDoc{GroupConf: conf, Index: g.Index, Wiped: g.Wiped}
+	doc := g.groupDoc
 	expect := core.NoRevision
 	if old, ok := f.core.Cluster().Get(groupPrefix + name); ok {
 		expect = old.Revision
 	} else if g.home == 0 {
 		doc.Index = f.freeIndex()
 	}
-	value, err := json.Marshal(&doc)
-	if err != nil {
-		done(err)
-		return
-	}
-	f.core.Cluster().Put([]core.Change{{Key: groupPrefix + name, Value: value, Expect: expect}},
-		func(_ core.Revision, err error) {
-			if err != nil {
-				done(err)
-				return
-			}
-			f.alterQueues(name, done)
-		})
+	alter(&doc)
+	f.core.Cluster().Put([]core.Change{{Key: groupPrefix + name, Value: encode(&doc), Expect: expect}},
+		func(_ core.Revision, err error) { done(err) })
 }
 
 // freeIndex gives the least index that no group has.

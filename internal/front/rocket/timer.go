@@ -1,0 +1,73 @@
+package rocket
+
+import (
+	"slices"
+	"sync"
+
+	"trine/internal/core"
+)
+
+// watchers are what Tick does beside the timers: see Front.Tick.
+type watchers struct {
+	timeMu sync.Mutex
+	now    core.Now
+	timers []later
+	nodes  []core.NodeInfo
+	living map[core.NodeID]bool
+	picks  uint32
+}
+
+// Tick does what is due; call it at least every 100 ms, from one goroutine.
+func (f *Front) Tick(now core.Now) {
+	nodes := f.core.Cluster().Nodes()
+	living := make(map[core.NodeID]bool, len(nodes))
+	for _, n := range nodes {
+		living[n.Node] = n.Alive
+	}
+	f.timeMu.Lock()
+	f.now, f.nodes, f.living = now, nodes, living
+	var due []later
+	f.timers = slices.DeleteFunc(f.timers, func(l later) bool {
+		if l.at > now.Mono {
+			return false
+		}
+		due = append(due, l)
+		return true
+	})
+	f.timeMu.Unlock()
+	for _, l := range due {
+		l.do(now)
+	}
+	f.back.tick(now)
+	f.trans.tick(now)
+	f.members.tick(f, now)
+}
+
+// after calls do, from Tick, when d has passed.
+func (f *Front) after(d core.Time, do func(now core.Now)) {
+	f.timeMu.Lock()
+	f.timers = append(f.timers, later{f.now.Mono + d, do})
+	f.timeMu.Unlock()
+}
+
+// alive says whether a node lived when Tick last looked.
+func (f *Front) alive(n core.NodeID) bool {
+	f.timeMu.Lock()
+	defer f.timeMu.Unlock()
+	alive, known := f.living[n]
+	return alive || !known
+}
+
+func (f *Front) pick() uint32 {
+	f.timeMu.Lock()
+	defer f.timeMu.Unlock()
+	f.picks++
+	return f.picks
+}
+
+// clock gives the time of the last Tick.
+func (f *Front) clock() core.Now {
+	f.timeMu.Lock()
+	defer f.timeMu.Unlock()
+	return f.now
+}
