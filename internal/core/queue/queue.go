@@ -340,7 +340,12 @@ func (q *Queue) enroll(f *facts) {
 // for a while.
 func (q *Queue) Rest() {
 	q.in, q.records = nil, nil
-	q.state.spans.list = slices.Clip(q.state.spans.list)
+	s := &q.state
+	s.spans.list = slices.Clone(s.spans.list)
+	s.live.rest()
+	for i := range s.given {
+		s.given[i].rest()
+	}
 	l := q.lead
 	if l == nil {
 		return
@@ -358,6 +363,11 @@ func (q *Queue) Rest() {
 	for _, c := range l.consumers {
 		c.held = held{list: slices.Clone(c.held.items())}
 	}
+	for i := range l.lanes {
+		l.lanes[i].rest()
+	}
+	l.again.rest()
+	l.overdue.rest()
 }
 
 // SettledThrough gives the sequence of a session up to which its settlements hold.

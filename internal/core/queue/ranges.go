@@ -63,7 +63,11 @@ func (s *ranges) add(from, to core.Offset) {
 	s.n += int64(to - from + 1)
 	c, i, ok := s.at(from)
 	if !ok {
-		s.chunks = append(s.chunks, []core.OffsetRange{{From: from, To: to}})
+		var chunk []core.OffsetRange
+		if len(s.chunks) == 0 && cap(s.chunks) > 0 {
+			chunk = s.chunks[:1][0] // what the last one left
+		}
+		s.chunks = append(s.chunks, append(chunk[:0], core.OffsetRange{From: from, To: to}))
 		return
 	}
 	right := &s.chunks[c][i]
@@ -109,7 +113,9 @@ func (s *ranges) drop(c, i int) {
 		s.chunks[c] = chunk[1:]
 	case len(chunk) > 1:
 		s.chunks[c] = slices.Delete(chunk, i, i+1)
-	case c == 0 && len(s.chunks) > 1:
+	case len(s.chunks) == 1:
+		s.chunks = s.chunks[:0] // the chunk is used again
+	case c == 0:
 		s.chunks[0] = nil
 		s.chunks = s.chunks[1:]
 	default:
@@ -159,6 +165,13 @@ func (s *ranges) each(from, to core.Offset, fn func(from, to core.Offset) bool) 
 				return
 			}
 		}
+	}
+}
+
+// rest lets go of the memory of a set that is empty.
+func (s *ranges) rest() {
+	if s.n == 0 {
+		*s = ranges{}
 	}
 }
 

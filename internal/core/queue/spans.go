@@ -100,13 +100,14 @@ func (s *spans) trim(o core.Offset) {
 	for n < len(s.list) && s.list[n].to < o {
 		n++
 	}
-	if n > 0 {
-		s.hint = max(s.hint-n, 0)
+	switch {
+	case n == 0:
+	case n > len(s.list)/2:
+		s.list = s.list[:copy(s.list, s.list[n:])]
+	default:
 		s.list = s.list[n:]
 	}
-	if len(s.list) == 0 {
-		s.list = s.list[:0]
-	}
+	s.hint = max(s.hint-n, 0)
 }
 
 // at finds the first span that ends at or behind o; the list's length if none.
