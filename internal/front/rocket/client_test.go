@@ -1,3 +1,7 @@
+//go:build !race
+
+// The Go client races with itself.
+
 package rocket
 
 import (
