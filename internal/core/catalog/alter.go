@@ -86,7 +86,8 @@ func (c *Catalog) applyChanged(r *reader) Result {
 	case !st.Changing || st.Gen != k.Gen:
 		return refused(core.Conflict, st.Name, "generation %d is not being changed", k.Gen)
 	case firstInSync(k.Members) == 0 || k.Seal < 0 || k.Floor < 0 || k.Floor > epochMax/2:
-		return refused(core.Invalid, st.Name, "seal %d, epoch %d, members %v", k.Seal, k.Floor, k.Members)
+		return refused(core.Invalid, st.Name, "seal %d, epoch %d, members %v",
+			k.Seal, k.Floor, k.Members)
 	}
 	if res := c.checkMembers(st.Name, k.Members); res.Kind != core.OK {
 		return res
@@ -101,7 +102,8 @@ func (c *Catalog) checkMembers(name string, ms []core.Member) Result {
 	}
 	for i, m := range ms {
 		of, known := c.disks[m.Disk]
-		if !known || of != m.Node || slices.ContainsFunc(ms[:i], func(o core.Member) bool { return o.Node == m.Node }) {
+		twice := slices.ContainsFunc(ms[:i], func(o core.Member) bool { return o.Node == m.Node })
+		if !known || of != m.Node || twice {
 			return refused(core.Invalid, name, "disk %x of node %d is no place for a copy",
 				uint64(m.Disk), m.Node)
 		}

@@ -231,8 +231,8 @@ func (c *Catalog) Nodes() []core.NodeInfo {
 	c.infos = make([]core.NodeInfo, 0, len(c.nodeIDs))
 	for _, id := range c.nodeIDs {
 		n := c.nodes[id]
-		c.infos = append(c.infos, core.NodeInfo{Peer: n.Peer, Alive: n.alive, Voter: c.votes(n.Disk),
-			Rack: n.rack, Addresses: n.addresses, Revision: n.revision})
+		c.infos = append(c.infos, core.NodeInfo{Peer: n.Peer, Alive: n.alive,
+			Voter: c.votes(n.Disk), Rack: n.rack, Addresses: n.addresses, Revision: n.revision})
 	}
 	return c.infos
 }

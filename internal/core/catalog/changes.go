@@ -50,7 +50,9 @@ func (c *Catalog) Changes(out *Changes) {
 	for _, d := range c.changed.documents {
 		out.Documents = append(out.Documents, d)
 	}
-	slices.SortFunc(out.Documents, func(a, b core.Document) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(out.Documents, func(a, b core.Document) int {
+		return strings.Compare(a.Key, b.Key)
+	})
 	out.Nodes = c.changed.nodes
 	out.Losses = append(out.Losses, c.changed.losses...)
 	clear(c.changed.gone)

@@ -164,7 +164,8 @@ func (c *Catalog) readStream(r *reader) {
 		st.doubt = append(st.doubt, core.DiskID(r.uint()))
 	}
 	for i := r.count(3); i > 0; i-- {
-		st.told = append(st.told, told{core.DiskID(r.uint()), core.Epoch(r.int32()), core.Index(r.int())})
+		st.told = append(st.told,
+			told{core.DiskID(r.uint()), core.Epoch(r.int32()), core.Index(r.int())})
 	}
 	if r.why == "" {
 		if why := c.wrong(st); why != "" {

@@ -30,7 +30,7 @@ func (c *Catalog) Condition(id core.StreamID) Condition {
 	switch {
 	case st == nil:
 		return 0
-	case !slices.ContainsFunc(st.Members, func(m core.Member) bool { return m.InSync && c.bound(m.Disk) }):
+	case c.lost(st):
 		return Lost
 	case st.Policy.Raft():
 		return Elects
@@ -40,6 +40,12 @@ func (c *Catalog) Condition(id core.StreamID) Condition {
 		return Doubtful
 	}
 	return Away
+}
+
+func (c *Catalog) lost(st *stream) bool {
+	return !slices.ContainsFunc(st.Members, func(m core.Member) bool {
+		return m.InSync && c.bound(m.Disk)
+	})
 }
 
 // Describe gives the whole catalog as text, for stories and operators.
@@ -53,7 +59,8 @@ func (c *Catalog) Describe() string {
 	fmt.Fprintf(&b, "voters%s\n", voters)
 	c.names.each("", func(_ string, st *stream) { fmt.Fprintln(&b, c.DescribeStream(st.ID)) })
 	c.documents.each("", func(key string, d *core.Document) {
-		fmt.Fprintf(&b, "document %s = %q, revision %d%s\n", key, d.Value, d.Revision, describeOwner(d.Owner))
+		fmt.Fprintf(&b, "document %s = %q, revision %d%s\n",
+			key, d.Value, d.Revision, describeOwner(d.Owner))
 	})
 	if c.unfinished {
 		fmt.Fprintln(&b, "growing")
@@ -85,7 +92,8 @@ func (c *Catalog) DescribeStream(id core.StreamID) string {
 		return fmt.Sprintf("stream %d: not there", id)
 	}
 	b := &strings.Builder{}
-	fmt.Fprintf(b, "stream %s (%s %d): %s", st.Name, st.Policy.Mode(), st.Policy.Copies, c.Condition(id))
+	fmt.Fprintf(b, "stream %s (%s %d): %s",
+		st.Name, st.Policy.Mode(), st.Policy.Copies, c.Condition(id))
 	if st.Leader != 0 {
 		fmt.Fprintf(b, " by %d", st.Leader)
 	}
@@ -126,5 +134,6 @@ func describeOwner(o core.Owner) string {
 	if o == (core.Owner{}) {
 		return ""
 	}
-	return fmt.Sprintf(", owned by node %d run %x connection %d", o.Node, uint64(o.Incarnation), o.Conn)
+	return fmt.Sprintf(", owned by node %d run %x connection %d",
+		o.Node, uint64(o.Incarnation), o.Conn)
 }

@@ -162,7 +162,8 @@ func (c *Catalog) arrived(st *stream) {
 // false where the leader would be dropped and none of keep may lead.
 func (c *Catalog) dropTo(st *stream, keep []core.Member) bool {
 	keep = slices.Clone(keep)
-	if !st.Policy.Raft() && !slices.ContainsFunc(keep, func(m core.Member) bool { return m.Disk == st.lead }) {
+	kept := slices.ContainsFunc(keep, func(m core.Member) bool { return m.Disk == st.lead })
+	if !st.Policy.Raft() && !kept {
 		d := core.DiskID(0)
 		for _, m := range keep {
 			if d == 0 && m.InSync && c.standing(m.Disk) {
@@ -184,7 +185,8 @@ func (c *Catalog) shrink(st *stream, n int) {
 	ms := slices.Clone(st.Members)
 	for _, inSync := range []bool{false, true} {
 		for i := len(ms) - 1; i >= 0 && len(ms) > n; i-- {
-			if ms[i].InSync == inSync && ms[i].Disk != st.lead && !slices.Contains(st.doubt, ms[i].Disk) {
+			d := ms[i].Disk
+			if ms[i].InSync == inSync && d != st.lead && !slices.Contains(st.doubt, d) {
 				ms = slices.Delete(ms, i, i+1)
 			}
 		}

@@ -16,8 +16,8 @@ func (c *Catalog) addNode(id core.NodeID) *node {
 
 func (c *Catalog) applyRegister(r *reader) Result {
 	p := r.peer()
-	reg := Registration{Rack: r.string(), Addresses: r.addresses(), Clean: r.bool(), SameBoot: r.bool()}
-	reg.Damaged = r.streams()
+	reg := Registration{Rack: r.string(), Addresses: r.addresses(), Clean: r.bool(),
+		SameBoot: r.bool(), Damaged: r.streams()}
 	if r.bad() {
 		return r.invalid()
 	}
@@ -67,8 +67,9 @@ func (c *Catalog) register(p core.Peer, reg *Registration) Result {
 	damaged := slices.Clone(reg.Damaged)
 	slices.Sort(damaged)
 	for _, id := range c.on[p.Disk].list() {
+		st := c.streams[id]
 		_, hurt := slices.BinarySearch(damaged, id)
-		c.copyBack(c.streams[id], p.Disk, hurt || lossy && c.streams[id].Policy.Flush == core.FlushLazy)
+		c.copyBack(st, p.Disk, hurt || lossy && st.Policy.Flush == core.FlushLazy)
 	}
 	c.growVoters()
 	c.growStreams()

@@ -39,7 +39,8 @@ func (w *writer) policy(p core.Policy) {
 
 func (r *reader) policy() core.Policy {
 	return core.Policy{Copies: int(r.int32()), MinInSync: int(r.int32()),
-		Commit: core.Commit(r.byte()), Election: core.Election(r.byte()), Flush: core.Flush(r.byte())}
+		Commit: core.Commit(r.byte()), Election: core.Election(r.byte()),
+		Flush: core.Flush(r.byte())}
 }
 
 func (w *writer) keep(k core.Keep) {
@@ -116,7 +117,8 @@ func (r *reader) members() []core.Member {
 	}
 	ms := make([]core.Member, n)
 	for i := range ms {
-		ms[i] = core.Member{Node: core.NodeID(r.int32()), Disk: core.DiskID(r.uint()), InSync: r.bool()}
+		ms[i] = core.Member{Node: core.NodeID(r.int32()), Disk: core.DiskID(r.uint()),
+			InSync: r.bool()}
 	}
 	return ms
 }
@@ -146,7 +148,8 @@ func (r *reader) definition() core.Definition {
 // alteration writes which fields are set in one byte, then those.
 func (w *writer) alteration(a *core.Alteration) {
 	var set byte
-	for i, is := range []bool{a.Policy != nil, a.Keep != nil, a.Queue != nil, a.At != nil, a.Labels != nil} {
+	fields := [...]bool{a.Policy != nil, a.Keep != nil, a.Queue != nil, a.At != nil, a.Labels != nil}
+	for i, is := range fields {
 		if is {
 			set |= 1 << i
 		}

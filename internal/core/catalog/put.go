@@ -19,7 +19,7 @@ func (c *Catalog) applyPut(r *reader) Result {
 		return r.invalid()
 	}
 	if by != (core.Peer{}) && !c.runs(by.Node, by.Incarnation) {
-		return refused(core.Fenced, "", "that run of node %d is over or has not registered", by.Node)
+		return refused(core.Fenced, "", "that run of node %d is over or never began", by.Node)
 	}
 	if len(cs) > changesMax {
 		return refused(core.TooLarge, "", "%d changes, of at most %d", len(cs), changesMax)
