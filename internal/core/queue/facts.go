@@ -21,6 +21,7 @@ const (
 	tagSettled  = 5 // of one fate: gone
 	tagSessions = 6 // {session, seq}: taken up to here
 	tagOver     = 7 // sessions that send nothing more
+	tagExtended = 8 // {from, to, bytes, stamp}: messages of another stream, taken in first
 	tagSkip     = 128
 )
 
@@ -56,6 +57,12 @@ type given struct {
 	why core.ForwardReason
 }
 
+type extended struct {
+	core.OffsetRange
+	bytes int64
+	stamp core.Stamp
+}
+
 type contribution struct {
 	session core.Session
 	seq     int64
@@ -63,6 +70,7 @@ type contribution struct {
 
 // facts is the content of one entry.
 type facts struct {
+	extended []extended
 	ceiling  core.Offset // 0: as it was
 	returned []returned
 	delayed  []delayed
@@ -73,7 +81,7 @@ type facts struct {
 }
 
 func (f *facts) reset() {
-	f.ceiling = 0
+	f.extended, f.ceiling = f.extended[:0], 0
 	f.returned, f.delayed, f.given = f.returned[:0], f.delayed[:0], f.given[:0]
 	for i := range f.settled {
 		f.settled[i] = f.settled[i][:0]
@@ -87,8 +95,44 @@ func (f *facts) empty() bool {
 			return false
 		}
 	}
-	return f.ceiling == 0 && len(f.returned) == 0 && len(f.delayed) == 0 && len(f.given) == 0 &&
+	return f.ceiling == 0 && len(f.extended) == 0 && len(f.returned) == 0 && len(f.delayed) == 0 && len(f.given) == 0 &&
 		len(f.sessions) == 0 && len(f.over) == 0
+}
+
+// rangesMax bounds the ranges of one entry: about 100 KiB.
+const rangesMax = 16384
+
+// count gives how many ranges the entry has.
+func (f *facts) count() int {
+	n := len(f.extended) + len(f.returned) + len(f.delayed) + len(f.given)
+	for _, s := range f.settled {
+		n += len(s)
+	}
+	return n
+}
+
+// cut takes the first n ranges out, in the order in which they are applied. What
+// sessions contributed stays with the last: it holds only with all that it settled.
+func (f *facts) cut(n int) *facts {
+	out := &facts{ceiling: f.ceiling}
+	f.ceiling = 0
+	out.extended = cutFirst(&f.extended, &n)
+	out.returned = cutFirst(&f.returned, &n)
+	out.delayed = cutFirst(&f.delayed, &n)
+	out.given = cutFirst(&f.given, &n)
+	for i := range f.settled {
+		out.settled[i] = cutFirst(&f.settled[i], &n)
+	}
+	return out
+}
+
+// cutFirst takes the first *n elements out of s, and counts them off.
+func cutFirst[T any](s *[]T, n *int) []T {
+	k := min(*n, len(*s))
+	out := slices.Clone((*s)[:k])
+	*s = (*s)[k:]
+	*n -= k
+	return out
 }
 
 func (f *facts) settle(fate Fate, from, to core.Offset) {
@@ -155,6 +199,9 @@ func coalesce(s []core.OffsetRange) []core.OffsetRange {
 // body and the body; numbers are varints, offsets less than the one before.
 func (f *facts) encode(b []byte) []byte {
 	b = append(b, factsVersion)
+	if len(f.extended) > 0 {
+		b = section(b, tagExtended, f.encodeExtended)
+	}
 	if f.ceiling != 0 {
 		b = section(b, tagCeiling, func(b []byte) []byte {
 			return binary.AppendUvarint(b, uint64(f.ceiling))
@@ -206,6 +253,16 @@ func section(b []byte, tag byte, body func([]byte) []byte) []byte {
 		return b
 	}
 	b[at] = length[0]
+	return b
+}
+
+func (f *facts) encodeExtended(b []byte) []byte {
+	last := core.Offset(0)
+	for _, r := range f.extended {
+		b, last = appendRange(b, last, r.OffsetRange)
+		b = binary.AppendUvarint(b, uint64(r.bytes))
+		b = binary.AppendVarint(b, int64(r.stamp))
+	}
 	return b
 }
 
@@ -269,6 +326,10 @@ func (f *facts) parse(b []byte) error {
 func (f *facts) section(tag byte, in *input) error {
 	last := core.Offset(0)
 	switch tag {
+	case tagExtended:
+		for in.more() {
+			f.extended = append(f.extended, extended{in.offsets(&last), in.int(), core.Stamp(in.varint())})
+		}
 	case tagCeiling:
 		f.ceiling = max(f.ceiling, core.Offset(in.int()))
 	case tagReturned:

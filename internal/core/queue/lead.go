@@ -180,7 +180,7 @@ func (l *leader) relane(s *state, priorities uint8) {
 }
 
 // arrive takes messages that were just applied.
-func (l *leader) arrive(q *Queue, from, to core.Offset, priority uint8, size int64) {
+func (l *leader) arrive(q *Queue, from, to core.Offset, priority uint8, bytes int64) {
 	s := &q.state
 	if len(s.expires) > 0 || len(s.notBefore) > 0 {
 		for o := from; o <= to; o++ {
@@ -191,11 +191,11 @@ func (l *leader) arrive(q *Queue, from, to core.Offset, priority uint8, size int
 				l.delays.push(timed{at, o})
 				continue
 			}
-			l.enter(o, o, priority, size)
+			l.enter(o, o, priority, s.spans.bytes(o, o))
 		}
 		return
 	}
-	l.enter(from, to, priority, size*int64(to-from+1))
+	l.enter(from, to, priority, bytes)
 }
 
 // enter makes messages ready, in the place that their offsets give them.
@@ -303,6 +303,19 @@ func (l *leader) returns(s *state, o core.Offset) int32 {
 	}
 	return s.returns[o]
 }
+
+// Extend takes in messages of another stream, which this one, a ledger, settles: with
+// the next proposal, those from from to to, of so many bytes together and with that
+// stamp at the latest, are messages of this queue. What it has is passed over.
+func (q *Queue) Extend(from, to core.Offset, bytes int64, stamp core.Stamp) {
+	if q.lead != nil && from <= to {
+		x := extended{core.OffsetRange{From: from, To: to}, bytes, stamp}
+		q.lead.next.extended = append(q.lead.next.extended, x)
+	}
+}
+
+// Next gives the offset that the next message takes, or a higher one.
+func (q *Queue) Next() core.Offset { return q.state.next }
 
 // Lost says that the proposal given out last was not appended: what it said is
 // proposed again, 20 ms after the Turn that must follow.

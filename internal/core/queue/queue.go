@@ -160,12 +160,31 @@ func (q *Queue) flush(run *run) {
 	s.bytes += run.size * run.n
 	full := s.spans.append(span{from: from, to: to, sum: run.size * run.n, stamp: run.stamp})
 	if q.lead != nil {
-		q.lead.arrive(q, from, to, min(run.priority, q.set.Priorities), run.size)
+		q.lead.arrive(q, from, to, min(run.priority, q.set.Priorities), run.size*run.n)
 	}
 	if full {
 		q.merge()
 	}
 	run.n = 0
+}
+
+// extend makes messages of the stream that a ledger settles live.
+func (q *Queue) extend(x extended) {
+	s := &q.state
+	x.From = max(x.From, s.next)
+	if x.From > x.To {
+		return
+	}
+	s.next = x.To + 1
+	s.live.add(x.From, x.To)
+	s.bytes += x.bytes
+	full := s.spans.append(span{from: x.From, to: x.To, sum: x.bytes, stamp: x.stamp})
+	if q.lead != nil {
+		q.lead.arrive(q, x.From, x.To, 0, x.bytes)
+	}
+	if full {
+		q.merge()
+	}
 }
 
 // merge makes the memory of sizes coarser. Sums are made anew, since the sizes of
@@ -215,6 +234,9 @@ func (q *Queue) facts(data []byte) error {
 		return err
 	}
 	own := q.lead == nil || q.lead.landed(data)
+	for _, x := range f.extended {
+		q.extend(x)
+	}
 	s.ceiling = max(s.ceiling, f.ceiling)
 	for _, r := range f.returned {
 		s.live.each(r.From, r.To, func(from, to core.Offset) bool {

@@ -31,10 +31,14 @@ func (q *Queue) Turn(now core.Now, out *Effects) {
 	l.ended = l.ended[:0]
 	out.Used, out.Unused = l.used, l.unused
 	l.used, l.unused = false, false
+	more := false
 	if !l.next.empty() && len(l.lost) == 0 {
-		out.Propose = l.propose()
+		out.Propose, more = l.propose()
 	}
 	out.WakeAt = l.wake(q, now)
+	if more {
+		out.WakeAt = now.Mono
+	}
 	if len(l.lost) > 0 && (out.WakeAt == 0 || out.WakeAt > l.redoAt) {
 		out.WakeAt = l.redoAt
 	}
@@ -59,6 +63,7 @@ func (l *leader) redo(now core.Now) {
 	}
 	l.lost = l.lost[:0]
 	n := &l.next
+	f.extended = append(f.extended, n.extended...)
 	f.ceiling = max(f.ceiling, n.ceiling)
 	f.returned = append(f.returned, n.returned...)
 	f.delayed = append(f.delayed, n.delayed...)
@@ -73,13 +78,18 @@ func (l *leader) redo(now core.Now) {
 	*n = f
 }
 
-// propose gives the bytes of what was decided.
-func (l *leader) propose() []byte {
-	l.scratch = l.next.encode(l.scratch[:0])
-	l.next.reset()
-	b := slices.Clone(l.scratch)
+// propose gives the bytes of what was decided, or of as much as fits an entry; more
+// says that something is left.
+func (l *leader) propose() (b []byte, more bool) {
+	part := &l.next
+	if l.next.count() > rangesMax {
+		part, more = l.next.cut(rangesMax), true
+	}
+	l.scratch = part.encode(l.scratch[:0])
+	part.reset()
+	b = slices.Clone(l.scratch)
 	l.flight.push(b)
-	return b
+	return b, more
 }
 
 // lendAll lends, in the order of lanes and offsets, while somebody has credit.

@@ -1,0 +1,704 @@
+package queue
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"slices"
+
+	"pgregory.net/rapid"
+
+	"trine/internal/core"
+	"trine/internal/core/record"
+)
+
+// A world plays a queue with three copies, its leaders one after another,
+// two nodes with clients, lost proposals, broken links and dead nodes, beside a
+// naive model that keeps every message in a struct of its own.
+
+type place uint8
+
+const (
+	atReady place = iota
+	atDelayed
+	atHands
+	atDecided // on its way through the log
+	atGiven
+	atGone
+)
+
+type message struct {
+	offset    core.Offset
+	priority  uint8
+	expires   core.Stamp
+	notBefore core.Stamp
+	stamp     core.Stamp
+	size      int64
+
+	fate  Fate // fact
+	given bool // fact
+	count int32
+
+	place  place // as this leader sees it
+	counts int32
+	holder *client
+
+	everLent bool
+	done     bool // a client accepted or rejected it, and its node lives
+}
+
+type client struct {
+	id       core.Consumer
+	attach   core.Attach
+	credit   int64
+	bytes    int64
+	holds    map[core.Offset]bool // in the client's hands
+	attached bool
+}
+
+type sent struct {
+	seq     int64
+	settles []core.Settle
+}
+
+type node struct {
+	incarnation core.Incarnation
+	clients     []*client
+	seq         int64
+	unconfirmed []sent
+	delivered   int64     // to this leader
+	broken      bool      // its link: nothing arrives, either way
+	ghosts      []*client // detached, with settlements that are not known to hold
+}
+
+type world struct {
+	set     core.QueueSettings
+	copies  []*Queue
+	leader  int
+	log     []core.Entry // proposed, not committed
+	index   core.Index
+	next    core.Offset
+	now     core.Now
+	ceiling core.Offset // fact
+	under   core.Offset // as the leader began
+	holding bool
+	msgs    []*message
+	nodes   []*node
+	ids     core.ConsumerID
+	routing map[core.Offset]bool
+	out     Effects
+	lost    bool // a proposal waits to be made again
+}
+
+func (w *world) q() *Queue { return w.copies[w.leader] }
+
+func (w *world) ready() []*message {
+	var out []*message
+	for _, m := range w.msgs {
+		if m.place == atReady {
+			out = append(out, m)
+		}
+	}
+	slices.SortFunc(out, func(a, b *message) int {
+		pa, pb := min(a.priority, w.set.Priorities), min(b.priority, w.set.Priorities)
+		return cmp.Or(cmp.Compare(pb, pa), cmp.Compare(a.offset, b.offset))
+	})
+	return out
+}
+
+func (w *world) clients(attached bool) []*client {
+	var out []*client
+	for _, n := range w.nodes {
+		for _, c := range n.clients {
+			if c.attached == attached {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+func (w *world) append(t *rapid.T) {
+	var b record.Builder
+	n := rapid.IntRange(1, 6).Draw(t, "records")
+	b.Reset(0, 0, w.now.Wall)
+	for i := range n {
+		m := &message{offset: w.next + core.Offset(i), stamp: w.now.Wall}
+		if rapid.IntRange(0, 3).Draw(t, "plain") == 0 {
+			m.priority = rapid.Uint8Range(0, 3).Draw(t, "priority")
+			if rapid.Bool().Draw(t, "expires") {
+				m.expires = w.now.Wall + core.Stamp(rapid.IntRange(1, 80).Draw(t, "in"))
+			}
+			if rapid.Bool().Draw(t, "delayed") {
+				m.notBefore = w.now.Wall + core.Stamp(rapid.IntRange(1, 80).Draw(t, "after"))
+			}
+		}
+		m.size = int64(rapid.IntRange(0, 20).Draw(t, "size"))
+		if m.notBefore > 0 {
+			m.place = atDelayed
+		}
+		w.msgs = append(w.msgs, m)
+		b.Add(&core.Record{Stamp: -1, Value: make([]byte, m.size), Priority: m.priority,
+			Expires: m.expires, NotBefore: m.notBefore})
+	}
+	batch := b.Finish()
+	record.SetBase(batch, w.next, 1)
+	w.commitAll(t) // a log is in order: what was proposed before comes before
+	w.index++
+	w.apply(t, &core.Entry{Index: w.index, Kind: core.EntryBatch, Base: w.next, Count: int32(n), Data: batch})
+	w.next += core.Offset(n)
+}
+
+func (w *world) apply(t *rapid.T, e *core.Entry) {
+	for i := range w.copies {
+		if err := w.copies[i].Apply(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if e.Kind == core.EntryQueue {
+		w.facts(t, e.Data)
+	}
+}
+
+// facts takes an entry into the model.
+func (w *world) facts(t *rapid.T, data []byte) {
+	var f facts
+	if err := f.parse(data); err != nil {
+		t.Fatal(err)
+	}
+	w.ceiling = max(w.ceiling, f.ceiling)
+	for _, r := range f.returned {
+		for o := r.From; o <= r.To; o++ {
+			if r.count <= w.msgs[o].count {
+				t.Fatalf("message %d was returned %d times, then %d", o, w.msgs[o].count, r.count)
+			}
+			w.msgs[o].count = r.count
+		}
+	}
+	for _, g := range f.given {
+		for o := g.From; o <= g.To; o++ {
+			w.msgs[o].given = true
+			w.msgs[o].place = atGiven
+		}
+	}
+	for fate, rs := range f.settled {
+		for _, r := range rs {
+			for o := r.From; o <= r.To; o++ {
+				m := w.msgs[o]
+				if m.fate != 0 {
+					t.Fatalf("message %d is settled twice: %d, then %d", o, m.fate, fate)
+				}
+				m.fate, m.place = Fate(fate), atGone
+			}
+		}
+	}
+}
+
+func (w *world) commit(t *rapid.T, n int) {
+	for i := range n {
+		w.apply(t, &w.log[i])
+	}
+	w.log = w.log[n:]
+	for _, nd := range w.nodes {
+		through := w.q().SettledThrough(core.SessionOf(nd.incarnation))
+		nd.unconfirmed = slices.DeleteFunc(nd.unconfirmed, func(s sent) bool { return s.seq <= through })
+	}
+}
+
+func (w *world) commitAll(t *rapid.T) { w.commit(t, len(w.log)) }
+
+func (w *world) attach(t *rapid.T) {
+	nd := rapid.SampledFrom(w.nodes).Draw(t, "node")
+	if nd.broken {
+		t.Skip("its link is broken")
+	}
+	w.ids++
+	c := &client{id: core.Consumer{Incarnation: nd.incarnation, ID: w.ids}, holds: map[core.Offset]bool{}}
+	c.attach = core.Attach{Messages: int32(rapid.IntRange(-1, 4).Draw(t, "messages")),
+		Bytes: int64(rapid.SampledFrom([]int{0, 30}).Draw(t, "bytes")),
+		Renew: rapid.Bool().Draw(t, "renew"), Settled: rapid.IntRange(0, 4).Draw(t, "settled") == 0}
+	nd.clients = append(nd.clients, c)
+	w.reattach(t, c, nil)
+}
+
+// reattach attaches a client with what it has, or its node does not know to be
+// settled.
+func (w *world) reattach(t *rapid.T, c *client, held []core.OffsetRange) {
+	if k := w.q().Attach(c.id, 1, &c.attach, held); k != core.OK {
+		t.Fatalf("attach: %s", k)
+	}
+	c.attached = true
+	n := int64(0)
+	has := map[core.Offset]bool{}
+	for _, r := range held {
+		for o := r.From; o <= r.To; o++ {
+			has[o] = true
+		}
+	}
+	for _, m := range w.msgs {
+		if m.place == atHands && m.holder == c && !has[m.offset] {
+			m.place, m.holder = atReady, nil
+		}
+		if has[m.offset] && m.place == atReady {
+			m.place, m.holder = atHands, c
+		}
+		if m.place == atHands && m.holder == c {
+			n++
+		}
+	}
+	c.credit, c.bytes = int64(c.attach.Messages), c.window()
+	if c.attach.Messages < 0 {
+		c.credit = noLimit
+	} else if c.attach.Renew {
+		c.credit -= n
+	}
+}
+
+func (c *client) window() int64 {
+	if c.attach.Bytes == 0 {
+		return bytesCredit
+	}
+	return c.attach.Bytes
+}
+
+// held gives what a client's node lists when it attaches it again.
+func (nd *node) held(c *client) []core.OffsetRange {
+	var s ranges
+	for o := range c.holds {
+		s.add(o, o)
+	}
+	for _, u := range nd.unconfirmed {
+		for _, st := range u.settles {
+			if st.Consumer == c.id.ID {
+				for _, v := range st.Verdicts {
+					s.add(v.From, v.To)
+				}
+			}
+		}
+	}
+	return s.all()
+}
+
+// settle lets one client settle some of what it holds.
+func (w *world) settle(t *rapid.T) {
+	var able []*client
+	for _, c := range w.clients(true) {
+		if len(c.holds) > 0 {
+			able = append(able, c)
+		}
+	}
+	if len(able) == 0 {
+		t.Skip("nobody holds anything")
+	}
+	c := rapid.SampledFrom(able).Draw(t, "client")
+	nd := w.node(c)
+	st := core.Settle{Consumer: c.id.ID}
+	for _, m := range w.msgs {
+		if !c.holds[m.offset] || !rapid.Bool().Draw(t, "settles") {
+			continue
+		}
+		v := core.Verdict{From: m.offset, To: m.offset, Outcome: rapid.SampledFrom([]core.Outcome{
+			core.Accept, core.Accept, core.Return, core.Release, core.Reject}).Draw(t, "outcome")}
+		st.Verdicts = append(st.Verdicts, v)
+		delete(c.holds, m.offset)
+		if v.Outcome == core.Accept || v.Outcome == core.Reject {
+			m.done = true
+		}
+	}
+	nd.seq++
+	s := sent{nd.seq, []core.Settle{st}}
+	nd.unconfirmed = append(nd.unconfirmed, s)
+	if rapid.IntRange(0, 5).Draw(t, "breaks") == 0 {
+		nd.broken = true
+	}
+	if !nd.broken {
+		w.send(t, nd)
+	}
+}
+
+// send sends what a node does not know to hold, in order.
+func (w *world) send(t *rapid.T, nd *node) {
+	for _, s := range nd.unconfirmed {
+		taken := w.q().Settle(core.SessionOf(nd.incarnation), s.seq, nd.incarnation, s.settles)
+		if taken != (s.seq > nd.delivered) {
+			t.Fatalf("seq %d of %d, of which %d were delivered: taken %v", s.seq, nd.incarnation,
+				nd.delivered, taken)
+		}
+		if !taken {
+			continue
+		}
+		nd.delivered = s.seq
+		for _, st := range s.settles {
+			for _, c := range slices.Concat(nd.clients, nd.ghosts) {
+				if c.id.ID == st.Consumer {
+					w.settled(c, st)
+				}
+			}
+		}
+	}
+}
+
+// attachAll attaches a node's clients to a leader that is new, or was out of reach.
+// Who is detached, and has settlements that may not hold, is attached once more.
+// What was returned is not claimed, and not returned again: others may have it since.
+func (w *world) attachAll(t *rapid.T, nd *node) {
+	for _, s := range nd.unconfirmed {
+		for i := range s.settles {
+			st := &s.settles[i]
+			st.Verdicts = slices.DeleteFunc(st.Verdicts, func(v core.Verdict) bool {
+				return v.Outcome == core.Return || v.Outcome == core.Release
+			})
+		}
+	}
+	for _, c := range nd.clients {
+		w.reattach(t, c, nd.held(c))
+	}
+	nd.ghosts = slices.DeleteFunc(nd.ghosts, func(c *client) bool { return len(nd.held(c)) == 0 })
+	for _, c := range nd.ghosts {
+		c.attach = core.Attach{Aside: true}
+		w.reattach(t, c, nd.held(c))
+	}
+	w.send(t, nd)
+	for _, c := range nd.ghosts {
+		w.q().Detach(c.id)
+		w.gone(c, true)
+	}
+	nd.broken = false
+}
+
+func (w *world) node(c *client) *node {
+	for _, nd := range w.nodes {
+		if nd.incarnation == c.id.Incarnation {
+			return nd
+		}
+	}
+	panic("no node")
+}
+
+// settled takes a settlement into the model.
+func (w *world) settled(c *client, st core.Settle) {
+	for _, v := range st.Verdicts {
+		m := w.msgs[v.From]
+		if m.place != atHands || m.holder != c {
+			continue
+		}
+		m.holder = nil
+		switch v.Outcome {
+		case core.Accept, core.Reject:
+			m.place = atDecided
+		case core.Release:
+			m.place = atReady
+		default:
+			w.giveBack(m)
+		}
+		if c.attach.Renew && c.credit != noLimit {
+			c.credit++
+		}
+	}
+}
+
+func (w *world) giveBack(m *message) {
+	m.holder, m.place = nil, atReady
+	if m.counts++; w.set.DeliveryLimit >= 0 && m.counts > w.set.DeliveryLimit {
+		m.place = atDecided
+	}
+}
+
+func (w *world) detach(t *rapid.T) {
+	cs := w.clients(true)
+	if len(cs) == 0 {
+		t.Skip("nobody is attached")
+	}
+	c := rapid.SampledFrom(cs).Draw(t, "client")
+	nd := w.node(c)
+	if nd.broken {
+		t.Skip("its link is broken")
+	}
+	w.q().Detach(c.id)
+	w.gone(c, true)
+	nd.ghosts = append(nd.ghosts, c)
+	nd.clients = slices.DeleteFunc(nd.clients, func(x *client) bool { return x == c })
+}
+
+func (w *world) gone(c *client, counted bool) {
+	c.attached = false
+	clear(c.holds)
+	for _, m := range w.msgs {
+		if m.place == atHands && m.holder == c {
+			if counted {
+				w.giveBack(m)
+			} else {
+				m.place, m.holder = atReady, nil
+			}
+		}
+	}
+}
+
+func (w *world) credit(t *rapid.T) {
+	cs := w.clients(true)
+	if len(cs) == 0 {
+		t.Skip("nobody is attached")
+	}
+	c := rapid.SampledFrom(cs).Draw(t, "client")
+	if w.node(c).broken {
+		t.Skip("its link is broken")
+	}
+	cr := core.Credit{Messages: int32(rapid.IntRange(-1, 3).Draw(t, "messages")),
+		Bytes: int64(rapid.IntRange(0, 40).Draw(t, "bytes"))}
+	w.q().Credit(c.id, &cr)
+	if c.credit != noLimit {
+		c.credit += int64(cr.Messages)
+	}
+	c.bytes = min(c.bytes+cr.Bytes, c.window())
+}
+
+// turn takes a turn and judges it.
+func (w *world) turn(t *rapid.T) {
+	w.q().Turn(w.now, &w.out)
+	if w.lost && w.out.Propose != nil {
+		w.lost = false
+	}
+	w.time()
+	for _, l := range w.out.Lends {
+		w.lent(t, l)
+	}
+	if !w.blocked() {
+		w.limit()
+		for _, c := range w.clients(true) {
+			if c.credit > 0 && c.bytes > 0 && len(w.ready()) > 0 {
+				t.Fatalf("client %d has credit %d, %d bytes, and is lent nothing of %d ready",
+					c.id.ID, c.credit, c.bytes, len(w.ready()))
+			}
+		}
+	}
+	for _, f := range w.out.Forwards {
+		if m := w.msgs[f.Offset]; m.fate != 0 || !m.given || w.routing[f.Offset] {
+			t.Fatalf("message %d is forwarded, and was not given up, or twice", f.Offset)
+		}
+		w.routing[f.Offset] = true
+	}
+	if w.out.Propose != nil {
+		w.index++
+		w.log = append(w.log, core.Entry{Index: w.index, Kind: core.EntryQueue, Base: w.next, Data: w.out.Propose})
+	}
+	w.compare(t)
+}
+
+// time does in the model what time does.
+func (w *world) time() {
+	for _, m := range w.msgs {
+		if m.place == atDelayed && m.notBefore <= w.now.Wall {
+			m.place = atReady
+		}
+		own := m.expires != 0 && m.expires <= w.now.Wall
+		queues := w.set.TTLMs > 0 && m.stamp+core.Stamp(w.set.TTLMs) <= w.now.Wall
+		if m.place == atReady && (own || queues) {
+			m.place = atDecided
+		}
+	}
+}
+
+func (w *world) lent(t *rapid.T, l Lending) {
+	m := w.msgs[l.Offset]
+	first := w.ready()
+	if len(first) == 0 || first[0] != m {
+		t.Fatalf("message %d is lent, and it is not its turn", l.Offset)
+	}
+	var c *client
+	for _, x := range w.clients(true) {
+		if x.id == l.Consumer {
+			c = x
+		}
+	}
+	if c == nil || c.credit <= 0 || c.bytes <= 0 {
+		t.Fatalf("message %d is lent to %d, who has no credit", l.Offset, l.Consumer.ID)
+	}
+	if l.Offset >= w.ceiling || w.holding && l.Offset < w.under {
+		t.Fatalf("message %d is lent, ceiling %d, held back below %d", l.Offset, w.ceiling, w.under)
+	}
+	if l.Returned != m.counts || m.everLent && !l.Again || !l.Again && m.offset < w.under {
+		t.Fatalf("message %d was returned %d times, lent %v: %+v", l.Offset, m.counts, m.everLent, l)
+	}
+	if m.done {
+		t.Fatalf("message %d is lent, and a living client was done with it", l.Offset)
+	}
+	for _, x := range w.clients(true) {
+		if x.holds[l.Offset] {
+			t.Fatalf("message %d is lent to %d, while %d holds it", l.Offset, c.id.ID, x.id.ID)
+		}
+	}
+	m.everLent = true
+	if c.credit != noLimit {
+		c.credit--
+	}
+	c.bytes -= m.size
+	if c.attach.Settled {
+		m.place = atDecided
+		return
+	}
+	m.place, m.holder = atHands, c
+	if !w.node(c).broken {
+		c.holds[l.Offset] = true
+	}
+}
+
+// blocked says whether somebody waits for the ceiling, or for the hold to end.
+func (w *world) blocked() bool {
+	ready := w.ready()
+	if len(ready) == 0 {
+		return false
+	}
+	o := ready[0].offset
+	if o < w.ceiling && !(w.holding && o < w.under) {
+		return false
+	}
+	return slices.ContainsFunc(w.clients(true), func(c *client) bool { return c.credit > 0 && c.bytes > 0 })
+}
+
+func (w *world) limit() {
+	for ready := w.ready(); w.set.LengthMax > 0 && int64(len(ready)) > w.set.LengthMax; ready = ready[1:] {
+		ready[0].place = atDecided
+	}
+}
+
+func (w *world) compare(t *rapid.T) {
+	info := w.q().Inspect()
+	ready, lent, size := int64(0), int64(0), int64(0)
+	for _, m := range w.msgs {
+		switch m.place {
+		case atReady:
+			ready++
+			size += m.size
+		case atHands:
+			lent++
+		}
+	}
+	if info.Ready != ready || info.Lent != lent || info.Bytes != size {
+		t.Fatalf("%d ready, %d lent, %d bytes; the queue says %+v", ready, lent, size, info)
+	}
+}
+
+func (w *world) lose(t *rapid.T) {
+	if len(w.log) == 0 {
+		t.Skip("nothing is proposed")
+	}
+	w.log = w.log[:len(w.log)-1]
+	w.q().Lost()
+	w.lost = true
+}
+
+// takeover makes another copy the leader. Of what was proposed a part survives.
+func (w *world) takeover(t *rapid.T) {
+	w.commit(t, rapid.IntRange(0, len(w.log)).Draw(t, "survive"))
+	w.log, w.lost = nil, false
+	w.q().Follow()
+	w.leader = rapid.IntRange(0, len(w.copies)-1).Draw(t, "leader")
+	w.q().Lead(w.now)
+	w.q().Hold(true)
+	w.holding, w.under = true, min(w.ceiling, w.next)
+	clear(w.routing)
+	for _, m := range w.msgs {
+		m.holder, m.counts, m.place = nil, m.count, atReady
+		switch {
+		case m.fate != 0:
+			m.place = atGone
+		case m.given:
+			m.place = atGiven
+		case m.notBefore > w.now.Wall:
+			m.place = atDelayed
+		}
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "turns") {
+		for _, c := range w.clients(true) {
+			c.attached = false // until it is attached again
+		}
+		w.turn(t)
+	}
+	for _, nd := range w.nodes {
+		nd.delivered = w.q().SettledThrough(core.SessionOf(nd.incarnation))
+		w.attachAll(t, nd)
+	}
+	w.q().Hold(false)
+	w.holding = false
+}
+
+// relink breaks a node's link: some of what was lent last does not reach it.
+func (w *world) relink(t *rapid.T) {
+	nd := rapid.SampledFrom(w.nodes).Draw(t, "node")
+	for _, c := range nd.clients {
+		for _, m := range w.msgs {
+			if c.holds[m.offset] && rapid.IntRange(0, 3).Draw(t, "lost") == 0 {
+				delete(c.holds, m.offset)
+			}
+		}
+	}
+	w.attachAll(t, nd)
+}
+
+// die ends a run of a node. What it had not yet settled may come again.
+func (w *world) die(t *rapid.T) {
+	w.kill(rapid.IntRange(0, len(w.nodes)-1).Draw(t, "node"))
+}
+
+func (w *world) kill(i int) {
+	nd := w.nodes[i]
+	w.q().Over(nd.incarnation)
+	for _, c := range nd.clients {
+		w.gone(c, false)
+	}
+	for _, u := range nd.unconfirmed {
+		for _, st := range u.settles {
+			for _, v := range st.Verdicts {
+				w.msgs[v.From].done = false
+			}
+		}
+	}
+	w.nodes[i] = &node{incarnation: nd.incarnation + 10}
+}
+
+func (w *world) forwarded(t *rapid.T) {
+	for _, m := range w.msgs {
+		if w.routing[m.offset] && rapid.Bool().Draw(t, "answered") {
+			var err error
+			if rapid.IntRange(0, 3).Draw(t, "refused") == 0 {
+				err = errors.New("refused")
+			}
+			w.q().Forwarded(m.offset, err)
+			delete(w.routing, m.offset)
+			if err == nil || !w.set.ForwardRetry {
+				m.given, m.place = false, atDecided
+			}
+			m.given = true
+		}
+	}
+}
+
+// check compares the copies, after all that is committed.
+func (w *world) check(t *rapid.T) {
+	state := w.copies[0].Encode()
+	for i := range w.copies {
+		if !bytes.Equal(state, w.copies[i].Encode()) {
+			t.Fatalf("copy %d is not equal to copy 0", i)
+		}
+	}
+	again, err := Decode(state, w.set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(state, again.Encode()) {
+		t.Fatal("a decoded copy differs")
+	}
+	other := rapid.IntRange(0, len(w.copies)-1).Draw(t, "restarts")
+	if other != w.leader {
+		w.copies[other] = again
+	}
+	live := int64(0)
+	for _, m := range w.msgs {
+		if m.fate == 0 {
+			live++
+		}
+	}
+	if n, _ := w.q().Live(); n != live {
+		t.Fatalf("%d messages live, the queue says %d", live, n)
+	}
+}
