@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net"
 	"sync"
 
 	"trine/internal/front"
 	"trine/internal/front/admin"
 	"trine/internal/front/amqp"
 	"trine/internal/front/kafka"
+	"trine/internal/front/rocket"
 )
 
 // The keys of the listeners' addresses in core.NodeInfo.Addresses.
@@ -20,7 +22,7 @@ const (
 
 // fronts are the protocols that a node speaks, and their listeners.
 type fronts struct {
-	servers []*front.Server
+	servers []interface{ Shutdown(context.Context) error }
 	closers []func()
 }
 
@@ -62,6 +64,22 @@ func (f *fronts) start(c *config, core front.Core, http *admin.Admin, log *slog.
 		if err := open("kafka", "kafka", c.Kafka.Listen, k.Open); err != nil {
 			return err
 		}
+	}
+	if c.RocketMQ.NameServer != off || c.RocketMQ.Broker != off {
+		l := rocket.Listen{Budget: budget, Clock: clock, Log: log}
+		for _, one := range []struct {
+			l        *net.Listener
+			flag, at string
+		}{{&l.NameServer, "nameserver", c.RocketMQ.NameServer}, {&l.Broker, "broker", c.RocketMQ.Broker}} {
+			if one.at == off {
+				continue
+			}
+			var err error
+			if *one.l, err = listen(one.flag, one.at); err != nil {
+				return err
+			}
+		}
+		f.servers = append(f.servers, rocket.New(core, rocket.Options{Log: log}).Serve(l))
 	}
 	return nil
 }

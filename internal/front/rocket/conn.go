@@ -54,11 +54,11 @@ type later struct {
 
 // Open makes connections that came by the port of a group; "" is this node's own.
 func (f *Front) Open(group string) func(w front.Wire) front.Conn {
+	if group == "" {
+		group = homeGroup(f.core.Self().Node)
+	}
 	return func(w front.Wire) front.Conn {
 		info := w.Info()
-		if group == "" {
-			group = homeGroup(f.core.Self().Node)
-		}
 		c := &Conn{f: f, w: w, group: group, local: hostOf(info.Local), peer: hostOf(info.Remote),
 			heard: w.Now().Mono}
 		return c

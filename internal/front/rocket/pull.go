@@ -149,8 +149,8 @@ func (p *pull) answered(now core.Now) {
 		p.unavailable(now, a.Err.Error())
 		return
 	}
-	end := min(a.Committed, a.Stable)
-	if p.from < a.Start || p.from > end {
+	end := min(a.Committed, a.Stable) // a new leader's may be below p.from for a moment
+	if p.from < a.Start {
 		p.moved()
 		return
 	}
