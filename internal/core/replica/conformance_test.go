@@ -92,7 +92,7 @@ func (w *world) fault() {
 	}
 	n := w.nodes[w.rng.IntN(len(w.nodes))]
 	a, b := w.rng.IntN(len(w.nodes)), w.rng.IntN(len(w.nodes))
-	switch w.rng.IntN(12) {
+	switch w.rng.IntN(13) {
 	case 0, 1:
 		if n.up {
 			n.crash()
@@ -131,6 +131,8 @@ func (w *world) fault() {
 			n.copy.Campaign(w.now)
 			w.counts["campaign"]++
 		}
+	case 12:
+		w.damage(n)
 	case 11:
 		if l := w.leader(); l != nil && w.policy.Raft() {
 			l.copy.Yield(w.now, 0)
@@ -138,6 +140,28 @@ func (w *world) fault() {
 		}
 		w.move()
 	}
+}
+
+// damage takes written entries from a disk that is to start again, where no other
+// copy is damaged: more could not be made good.
+func (w *world) damage(n *node) {
+	for _, other := range w.nodes {
+		if other.damaged {
+			return
+		}
+	}
+	if !w.policy.Raft() || w.policy.Copies < 3 || !n.up {
+		return
+	}
+	n.crash()
+	if n.rec == nil || len(n.rec.Tail) == 0 {
+		return
+	}
+	n.rec.Tail = n.rec.Tail[:w.rng.IntN(len(n.rec.Tail))]
+	n.damaged = true
+	w.counts["damage"]++
+	w.logf("disk %d is damaged: its log ends at %d", n.disk, n.rec.Checkpoint)
+	n.restart()
 }
 
 // back lets all nodes reach the catalog again.

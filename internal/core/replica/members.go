@@ -226,23 +226,6 @@ func (c *group) Yield(now core.Time, to core.DiskID) {
 	}
 }
 
-// regressed notices a copy that has less than it once answered: it lost what it
-// had written. Raft's leader never asks below an answer, but the next one will.
-func (c *group) regressed(m *core.Replicate) {
-	if !m.Reject || !c.leads || m.Epoch != c.epoch() {
-		return
-	}
-	less := false
-	c.eachPeer(func(p peerView) { less = less || p.disk == m.From && m.Hint < p.match })
-	if !less {
-		return
-	}
-	if c.lost++; c.lost >= 3 {
-		c.lost = 0
-		c.Yield(c.now, 0)
-	}
-}
-
 func (c *group) Progress(now core.Time) []Progress {
 	if !c.leads || c.node == nil {
 		return nil

@@ -54,12 +54,12 @@ type group struct {
 	sends  []*core.Replicate
 	sizes  []int // of the entries in sends
 
-	quiet    bool
-	busyAt   core.Time // when something last happened
-	doubtful bool
-	lost     int          // leads: answers by copies that have less than they said
-	ticks    int          // leads: since the last look at the members
-	caught   []caughtPeer // leads: when each copy last had everything
+	quiet     bool
+	busyAt    core.Time // when something last happened
+	doubtful  bool
+	repairing core.DiskID  // leads: who lost what it had said to have
+	ticks     int          // leads: since the last look at the members
+	caught    []caughtPeer // leads: when each copy last had everything
 }
 
 // wait is what raft wants told once a write is complete.
@@ -143,6 +143,12 @@ func (c *group) Step(now core.Time, m *core.Replicate) {
 		return
 	}
 	c.wake()
+	if m.Type == core.RepAppendAnswer && c.leads && m.Epoch == c.epoch() {
+		if c.repair(m) {
+			return
+		}
+		c.vouch(m)
+	}
 	rm, ok := c.incoming(m)
 	if !ok {
 		return
@@ -159,6 +165,7 @@ func (c *group) Step(now core.Time, m *core.Replicate) {
 func (c *group) prepare(m *core.Replicate) {
 	switch m.Type {
 	case core.RepAppend:
+		c.vouched(m)
 		c.staged = append(c.staged, m.Entries...)
 		c.removed = false
 	case core.RepCheckpoint:
@@ -168,8 +175,6 @@ func (c *group) prepare(m *core.Replicate) {
 		if st := c.node.BasicStatus(); st.Lead == uint64(m.From) && uint64(m.Epoch) > st.Term {
 			_ = c.node.ForgetLeader()
 		}
-	case core.RepAppendAnswer:
-		c.regressed(m)
 	}
 }
 
@@ -321,6 +326,9 @@ func (c *group) send(m *raftMessage) {
 		return
 	}
 	size := 0
+	if out.Type == core.RepAppendAnswer && c.doubtful {
+		out.Vote = c.cfg.Self
+	}
 	switch m.Type {
 	case raftAppend:
 		if n := len(m.Entries); n > 0 {
@@ -333,9 +341,11 @@ func (c *group) send(m *raftMessage) {
 			size += out.Entries[i].Size()
 		}
 	case raftInstall:
-		if out.Checkpoint = c.checkpointFor(m); out.Checkpoint == nil {
+		cp := c.checkpointFor(out.To)
+		if cp == nil || m.Snapshot == nil || uint64(cp.Index) != m.Snapshot.Metadata.Index {
 			return
 		}
+		out.Checkpoint = cp
 		out.Index, out.LogEpoch = out.Checkpoint.Index, out.Checkpoint.Epoch
 	}
 	c.post(out, size)
@@ -378,18 +388,18 @@ func same(es []core.Entry, means []raftEntry) bool {
 		uint64(es[0].Epoch) == means[0].Term && uint64(es[n-1].Epoch) == means[n-1].Term
 }
 
-// checkpointFor gives the checkpoint that raft wants sent. A copy takes only one
+// checkpointFor gives the checkpoint as it is sent to a copy. A copy takes only one
 // that names it, so it is named as a learner, which no vote counts.
-func (c *group) checkpointFor(m *raftMessage) *core.Checkpoint {
-	if c.cp == nil || m.Snapshot == nil || uint64(c.cp.Index) != m.Snapshot.Metadata.Index {
+func (c *group) checkpointFor(d core.DiskID) *core.Checkpoint {
+	if c.cp == nil {
 		return nil
 	}
-	members := m.Snapshot.Metadata.ConfState
-	if isMember(members, m.To) {
+	members, err := decodeMembers(c.cp.Members)
+	if err != nil || isMember(members, uint64(d)) {
 		return c.cp
 	}
 	cp := *c.cp
-	members.Learners = append(append([]uint64(nil), members.Learners...), m.To)
+	members.Learners = append(members.Learners, uint64(d))
 	cp.Members = encodeMembers(members)
 	return &cp
 }

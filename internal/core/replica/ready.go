@@ -58,7 +58,6 @@ func (c *group) drain() {
 	c.views = c.views[:0]
 	clear(c.staged)
 	c.staged, c.given = c.staged[:0], nil
-	c.trust()
 	if !c.disk.pending(&c.tail) && !c.stateChanged() && len(c.disk.flying) == 0 {
 		c.settle()
 	}
@@ -126,7 +125,7 @@ func (c *group) role(s *raft.SoftState) {
 	c.changed = true
 	c.lead = core.DiskID(s.Lead)
 	if c.leads = s.RaftState == raft.StateLeader; c.leads {
-		c.start, c.lost, c.ticks, c.caught = c.tail.Last(), 0, 0, nil
+		c.start, c.repairing, c.ticks, c.caught = c.tail.Last(), 0, 0, nil
 		c.voters = len(c.members.Voters)
 		c.busyAt = c.now
 	}
@@ -175,14 +174,5 @@ func (c *group) Tick(now core.Time) {
 			c.look()
 			c.maybeQuiet()
 		}
-	}
-}
-
-// trust ends a copy's doubt about itself once an entry of its leader's own epoch
-// holds and is on this disk: all that ever held lies below it.
-func (c *group) trust() {
-	if epoch, _ := c.tail.EpochAt(c.committed); c.doubtful && c.lead != 0 && epoch == c.epoch() &&
-		c.disk.persisted >= c.committed {
-		c.doubtful = false
 	}
 }

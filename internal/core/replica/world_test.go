@@ -68,6 +68,7 @@ type node struct {
 	found   bool      // has a copy
 	asg     Assignment
 	kept    core.Index // of the last checkpoint made
+	damaged bool       // lost entries, and has not made it good
 	fresh   bool       // its run is not registered yet
 }
 
@@ -110,6 +111,7 @@ func (w *world) upTo(d core.Time) core.Time { return core.Time(w.rng.Int64N(int6
 func (n *node) start() {
 	cfg := Config{Stream: 9, Self: n.disk, Gen: 1, Policy: n.w.policy, Members: n.w.cat.founders()}
 	n.w.cfg(&cfg)
+	cfg.Doubtful = n.damaged
 	n.copy = n.open(cfg)
 	n.up, n.tickAt, n.stuckTo = true, n.w.now+n.w.upTo(TickEvery), 0
 	n.applied, n.sum, n.next, n.kept = 0, 0, 0, 0
@@ -198,7 +200,10 @@ func (n *node) restore(cp *core.Checkpoint) {
 // turn carries out what a copy wants.
 func (n *node) turn() {
 	w := n.w
-	for n.up && n.copy.Ready(&w.ready) {
+	for i := 0; n.up && n.copy.Ready(&w.ready); i++ {
+		if i == 1000 {
+			w.failf("disk %d finds no end: %+v", n.disk, w.ready)
+		}
 		rd := &w.ready
 		var early []uint64
 		for i := range rd.Writes {
@@ -342,6 +347,10 @@ func (n *node) lastCheckpoint() *core.Checkpoint {
 // check looks at what must hold of every copy after every turn.
 func (n *node) check() {
 	w, s := n.w, n.copy.Status()
+	if g, ok := n.copy.(*group); ok && n.damaged && !g.doubtful {
+		n.damaged = false
+		w.counts["repaired"]++
+	}
 	if s.Leads {
 		if d, ok := w.leaders[s.Epoch]; ok && d != n.disk {
 			w.failf("disks %d and %d both lead epoch %d", d, n.disk, s.Epoch)
@@ -372,6 +381,12 @@ func (w *world) post(n *node, m *core.Replicate) {
 		return
 	}
 	w.net = append(w.net, packet{w.now + w.upTo(w.slow), n.i, to, m})
+	if len(w.net) > 5000 {
+		for _, p := range w.net[len(w.net)-20:] {
+			w.t.Logf("%d>%d at %d %+v", p.from, p.to, p.at, *p.m)
+		}
+		w.failf("a storm of messages: %v", w.counts)
+	}
 	if w.chance(w.twice) {
 		w.counts["message twice"]++
 		w.net = append(w.net, packet{w.now + w.upTo(10*w.slow), n.i, to, m})
