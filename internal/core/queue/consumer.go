@@ -7,7 +7,7 @@ import (
 	"trine/internal/core"
 )
 
-// bytesCredit is the window of who names none: 1 MiB.
+// bytesCredit is what who names none may be lent before its Credit: 1 MiB.
 const bytesCredit = 1 << 20
 
 // consumer is one attachment.
@@ -16,7 +16,6 @@ type consumer struct {
 	id      core.Consumer
 	node    core.NodeID
 	credit  int64 // messages; noLimit: any number
-	window  int64 // bytes credit never gets above it
 	bytes   int64
 	held    held
 	queued  bool // it stands in its group
@@ -55,7 +54,7 @@ func (q *Queue) Attach(
 		return core.NotLeader
 	}
 	c := l.byName[id]
-	if l.locked(c, a) {
+	if l.locked(c, a, held) {
 		return core.Locked
 	}
 	if c == nil {
@@ -82,10 +81,9 @@ func (q *Queue) Attach(
 			c.credit -= int64(len(c.held.items()))
 		}
 	}
-	if c.window = a.Bytes; c.window <= 0 {
-		c.window = bytesCredit
+	if c.bytes = a.Bytes; c.bytes <= 0 {
+		c.bytes = bytesCredit
 	}
-	c.bytes = c.window
 	if !a.Aside {
 		l.count(c)
 	}
@@ -94,13 +92,17 @@ func (q *Queue) Attach(
 	return core.OK
 }
 
-// locked says whether an attachment is refused because of others.
-func (l *leader) locked(c *consumer, a *core.Attach) bool {
+// locked says whether an attachment is refused because of others. Who stands aside
+// and holds something comes back to settle that.
+func (l *leader) locked(c *consumer, a *core.Attach, held []core.OffsetRange) bool {
+	if a.Aside && len(held) > 0 {
+		return false
+	}
 	others := l.counting
 	if c != nil && c.counted {
 		others--
 	}
-	return l.exclusive != nil && l.exclusive != c || a.Exclusive && others > 0
+	return l.exclusive != nil && l.exclusive != c || a.Exclusive && !a.Aside && others > 0
 }
 
 // count makes c a consumer in the eyes of the rules, discount one no longer.
@@ -301,7 +303,7 @@ func (q *Queue) Credit(id core.Consumer, cr *core.Credit) {
 	if c.credit != noLimit {
 		c.credit = min(c.credit+int64(cr.Messages), math.MaxInt32)
 	}
-	c.bytes = min(c.bytes+cr.Bytes, c.window)
+	c.bytes = min(c.bytes+cr.Bytes, noLimit>>1)
 	if c.Aside {
 		l.used = true
 	}

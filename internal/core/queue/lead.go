@@ -268,7 +268,8 @@ func (l *leader) landed(data []byte) bool {
 }
 
 // counted forgets a count that is now in the facts.
-func (l *leader) counted(r returned) {
+func (l *leader) counted(s *state, r returned) {
+	r.To = min(r.To, s.next-1)
 	for o := r.From; len(l.counts) > 0 && o <= r.To; o++ {
 		if l.counts[o] == r.count {
 			erase(&l.counts, o, o)
@@ -282,7 +283,7 @@ func (l *leader) forget(q *Queue, from, to core.Offset) {
 	for i := range l.lanes {
 		l.leave(&q.state, i, from, to)
 	}
-	for o := from; o <= to; o++ {
+	for o := from; o <= min(to, q.state.next-1); o++ {
 		l.pull(&q.state, o)
 	}
 	for _, c := range l.consumers {

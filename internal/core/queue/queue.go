@@ -246,7 +246,7 @@ func (q *Queue) facts(data []byte) error {
 			return true
 		})
 		if q.lead != nil {
-			q.lead.counted(r)
+			q.lead.counted(s, r)
 		}
 	}
 	for _, d := range f.delayed {
