@@ -232,7 +232,6 @@ func (b *Broker) tick() {
 	for _, name := range b.names("") {
 		if l := b.streams[name]; l != nil && l.queue != nil {
 			b.turn(l)
-			b.expireIdle(l)
 		}
 	}
 	b.answerReads()

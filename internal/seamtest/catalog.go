@@ -304,7 +304,6 @@ func (b *Broker) settleStreams(old map[string]*log) {
 	for _, name := range b.names("") {
 		if l := b.streams[name]; b.byID[l.stream.ID] == nil {
 			b.byID[l.stream.ID] = l
-			l.used = b.now.Mono
 			l.setQueue(b.now)
 			tell(l.stream, false)
 		}

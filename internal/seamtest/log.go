@@ -25,7 +25,6 @@ type log struct {
 	settlers []settler
 	seq      int64
 	sequence int32 // of gathered batches
-	used     core.Time
 }
 
 type waiting struct {

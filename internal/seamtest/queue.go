@@ -64,19 +64,13 @@ func (b *Broker) turn(l *log) {
 		for _, f := range l.out.Forwards {
 			b.forward(l, f)
 		}
-		if l.out.Used {
-			l.used = b.now.Mono
-		}
-		unused := l.out.Unused
+		gone := l.out.Idle || l.out.Unused && l.stream.Queue != nil && l.stream.Queue.AutoDelete
 		if more = l.out.Propose != nil; more {
 			l.take(core.EntryQueue, 0, l.out.Propose)
 			b.settled(l)
 		}
-		if unused {
-			l.used = b.now.Mono
-			if l.stream.Queue != nil && l.stream.Queue.AutoDelete {
-				b.drop(l)
-			}
+		if gone {
+			b.drop(l)
 		}
 	}
 }
@@ -155,16 +149,6 @@ func (b *Broker) drop(l *log) {
 	}
 }
 
-func (b *Broker) expireIdle(l *log) {
-	if l.queue == nil {
-		return
-	}
-	idle := core.Time(l.stream.Queue.IdleMs) * core.Millisecond
-	if idle > 0 && len(l.queue.Inspect().Consumers) == 0 && b.now.Mono-l.used >= idle {
-		b.drop(l)
-	}
-}
-
 // machine gives the queue that an ask names.
 func (b *Broker) machine(op string, id core.StreamID) (*log, error) {
 	l, err := b.present(op, id, 0, false)
@@ -199,7 +183,6 @@ func (q queues) Credit(c core.Credit) {
 	b := q.b
 	b.post(func() {
 		if l, err := b.machine("credit", c.Stream); err == nil {
-			l.used = b.now.Mono
 			l.queue.Credit(b.consumer(c.Consumer), &c)
 			b.turn(l)
 		}

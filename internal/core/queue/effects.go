@@ -12,6 +12,7 @@ type Effects struct {
 	WakeAt   core.Time // a Turn is due then, without anything happening; 0: none
 	Used     bool      // a consumer came, or one that stands aside asked for a message
 	Unused   bool      // the last consumer left
+	Idle     bool      // the queue was not used for as long as its settings say: it is to go
 }
 
 // Lending is a message that a consumer gets. Who carries it out fetches its bytes.

@@ -51,6 +51,7 @@ type leader struct {
 
 	drains  []*consumer
 	ended   []Ended
+	usedAt  core.Time
 	used    bool
 	unused  bool
 	blocked bool // somebody waits for the ceiling, or for those who were asked
@@ -79,7 +80,7 @@ type forward struct {
 func (q *Queue) Lead(now core.Now) {
 	s := &q.state
 	l := &leader{
-		under: min(s.ceiling, s.next), ceiling: s.ceiling,
+		under: min(s.ceiling, s.next), ceiling: s.ceiling, usedAt: now.Mono,
 		taken:  make(map[core.Session]int64),
 		byName: make(map[core.Consumer]*consumer), routing: make(map[core.Offset]attempt),
 	}

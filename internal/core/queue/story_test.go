@@ -338,6 +338,9 @@ func (s *story) print() {
 	if o.Unused {
 		b.WriteString("unused\n")
 	}
+	if o.Idle {
+		b.WriteString("idle\n")
+	}
 	if o.Propose != nil {
 		s.printFacts(o.Propose)
 	}
@@ -396,6 +399,7 @@ func settings(d *datadriven.TestData) core.QueueSettings {
 		Priorities: uint8(num(d, "priorities", 0)), TTLMs: num(d, "ttl", -1),
 		LengthMax: num(d, "length", 0), BytesMax: num(d, "bytes", 0),
 		DropHead: !d.HasArg("refuse"), DeliveryLimit: int32(num(d, "deliveries", -1)),
+		IdleMs:       num(d, "idle", 0),
 		SingleActive: d.HasArg("single"), ForwardRetry: d.HasArg("retry"),
 		ReturnToBack: d.HasArg("back")}
 	if d.HasArg("forward") {

@@ -30,18 +30,34 @@ func (q *Queue) Turn(now core.Now, out *Effects) {
 	out.Ended = append(out.Ended, l.ended...)
 	l.ended = l.ended[:0]
 	out.Used, out.Unused = l.used, l.unused
+	if l.used || l.unused || l.counting > 0 {
+		l.usedAt = now.Mono
+	}
 	l.used, l.unused = false, false
+	idleAt := l.idleAt(q)
+	out.Idle = idleAt != 0 && idleAt <= now.Mono
 	more := false
 	if !l.next.empty() && len(l.lost) == 0 {
 		out.Propose, more = l.propose()
 	}
 	out.WakeAt = l.wake(q, now)
+	if idleAt > now.Mono && (out.WakeAt == 0 || idleAt < out.WakeAt) {
+		out.WakeAt = idleAt
+	}
 	if more {
 		out.WakeAt = now.Mono
 	}
 	if len(l.lost) > 0 && (out.WakeAt == 0 || out.WakeAt > l.redoAt) {
 		out.WakeAt = l.redoAt
 	}
+}
+
+// idleAt gives when the queue has been unused for long enough to go; 0: not at all.
+func (l *leader) idleAt(q *Queue) core.Time {
+	if q.set.IdleMs <= 0 || l.counting > 0 {
+		return 0
+	}
+	return l.usedAt + core.Time(q.set.IdleMs)*core.Millisecond
 }
 
 // redo puts lost proposals, when their time has come, before what was decided since.
