@@ -292,7 +292,7 @@ func (ch *channel) await(id wire.ID) func(then func() error) {
 		core.Assert(!called, "an outcome is told once")
 		called = true
 		ch.waits--
-		if ch.dead || ch.closing || c.stage != running {
+		if ch.dead || ch.closing || !c.running() {
 			return
 		}
 		ch.after(withID(then(), id))
@@ -325,6 +325,7 @@ func (ch *channel) after(err error) {
 		c.due = append(c.due, ch)
 		c.w.TickAt(c.w.Now().Mono)
 	}
+	c.leaveWhenDone()
 }
 
 // close answers the client's channel.close once all is in order.
@@ -333,7 +334,7 @@ func (ch *channel) close() {
 	ch.closing = true
 	c.endTurn()
 	ch.release(func() {
-		if !ch.dead && c.stage == running {
+		if !ch.dead && c.running() {
 			c.send(ch.id, &wire.ChannelCloseOk{})
 			ch.forget()
 			c.w.Wake()

@@ -49,7 +49,6 @@ type conn struct {
 	heartbeat core.Time // 0: none
 	heard     core.Time // when bytes last came
 	said      core.Time // when bytes last left
-	fed       bool      // bytes came since the last Tick
 	deadline  core.Time // 0, or when the connection is cut
 	failure   error     // what it is cut with then
 
@@ -62,6 +61,7 @@ type conn struct {
 	consumers map[core.ConsumerID]*consumer
 	unpaid    []*consumer // those with delivered bytes to give back as credit
 	payAt     core.Time   // 0, or when all of them are given it back
+	left      bool        // its channels are being put in order, or are
 	due       []*channel  // answers came: their backlog is to be worked off
 	partial   int         // bytes of unfinished messages
 
@@ -76,7 +76,7 @@ func newConn(f *Front, w front.Wire) *conn {
 
 // Feed takes what arrived.
 func (c *conn) Feed(now core.Now, b []byte) error {
-	c.fed = true
+	c.heard = now.Mono
 	if len(c.in) > 0 {
 		c.in = append(c.in, b...)
 		b = c.in
@@ -259,7 +259,21 @@ func (c *conn) end(err error) {
 // order: what its consumers held is back, its exclusive queues are gone.
 func (c *conn) clientLeaves() error {
 	c.stage = leaving
-	c.endTurn()
+	c.cutAt(c.w.Now().Mono + closeWaitMax)
+	c.leaveWhenDone()
+	return nil
+}
+
+// leaveWhenDone answers connection.close when no channel has anything left to do.
+func (c *conn) leaveWhenDone() {
+	if c.stage != leaving || c.left {
+		return
+	}
+	for _, ch := range c.channels {
+		if !ch.closing && (ch.waits > 0 || len(ch.backlog) > 0) {
+			return
+		}
+	}
 	c.leaveAll(func() {
 		if c.stage == leaving {
 			c.send(0, &wire.ConnectionCloseOk{})
@@ -267,12 +281,15 @@ func (c *conn) clientLeaves() error {
 			c.w.Wake()
 		}
 	})
-	return nil
 }
+
+// running says whether the client may still be told something of its channels.
+func (c *conn) running() bool { return c.stage == running || c.stage == leaving }
 
 // leaveAll ends every channel and removes the exclusive queues, then calls done
 // with the lock held.
 func (c *conn) leaveAll(done func()) {
+	c.left = true
 	c.endTurn()
 	open := 1
 	one := func() {
@@ -305,10 +322,7 @@ func (c *conn) Tick(now core.Now) core.Time {
 	}
 	next := earlier(c.deadline, c.payAt)
 	if c.heartbeat != 0 && c.stage >= running && c.stage < over {
-		if c.fed {
-			c.fed, c.heard = false, now.Mono
-		}
-		if now.Mono-c.heard > 2*c.heartbeat+c.heartbeat/2 {
+		if now.Mono-c.heard > 2*c.heartbeat {
 			c.end(wire.Errorf(wire.ConnectionForced, "missed heartbeats from client, timeout: %ds",
 				c.heartbeat/core.Second))
 			return 0
@@ -332,7 +346,7 @@ func earlier(a, b core.Time) core.Time {
 
 // workOff goes on with channels whose answers came.
 func (c *conn) workOff(now core.Now) {
-	for len(c.due) > 0 && c.stage == running {
+	for len(c.due) > 0 && c.running() {
 		ch := c.due[0]
 		c.due = c.due[1:]
 		ch.queued = false
@@ -342,6 +356,7 @@ func (c *conn) workOff(now core.Now) {
 			}
 		}
 	}
+	c.leaveWhenDone()
 	if len(c.due) == 0 {
 		c.due = nil
 	}
@@ -370,10 +385,10 @@ func (c *conn) Closed(_ core.Now, err error) {
 		c.f.log.Info("connection lost", "front", "amqp", "client", c.w.Info().Remote,
 			"user", c.user, "err", err)
 	}
-	if c.stage >= running && c.stage != over {
-		c.stage = over
+	entered := c.stage >= running && c.vhost != ""
+	c.stage = over
+	if entered && !c.left {
 		c.leaveAll(nil)
 	}
-	c.stage = over
 	c.f.forget(c)
 }

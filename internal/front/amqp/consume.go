@@ -187,7 +187,7 @@ func (ch *channel) awaitLocked(id wire.ID, begin func(done func()), then func())
 	ch.waits++
 	begin(func() {
 		ch.waits--
-		if !ch.dead && !ch.closing && ch.c.stage == running {
+		if !ch.dead && !ch.closing && ch.c.running() {
 			then()
 			ch.after(nil)
 			ch.c.endTurn()
@@ -393,11 +393,11 @@ func (ch *channel) ended(cs *consumer) {
 	}
 	cs.waiting, cs.held = nil, 0
 	ch.outstanding -= ch.unacked.orphan(cs)
-	if named && cs.attached && c.clientCancel && !ch.closing && c.stage == running {
+	if named && cs.attached && c.clientCancel && !ch.closing && c.running() {
 		ch.notices = append(ch.notices, cs.tag)
 		ch.tellCancelled()
 	}
-	if !ch.closing && c.stage == running {
+	if !ch.closing && c.running() {
 		ch.deliverWaiting()
 	}
 }

@@ -67,7 +67,7 @@ func (ch *channel) got(cs *consumer, ready int64) {
 	c := ch.c
 	cs.getting = nil
 	ch.waits--
-	if ch.dead || ch.closing || c.stage != running {
+	if ch.dead || ch.closing || !c.running() {
 		return
 	}
 	if len(cs.waiting) == 0 {

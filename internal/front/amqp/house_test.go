@@ -2,9 +2,12 @@ package amqp
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,4 +120,12 @@ func nothing[T any](t *testing.T, from <-chan T) {
 		}
 	case <-time.After(50 * time.Millisecond):
 	}
+}
+
+func typeName(v any) string { return fmt.Sprintf("%T", v) }
+
+func sorted(words string) string {
+	ws := strings.Fields(words)
+	slices.Sort(ws)
+	return strings.Join(ws, " ")
 }

@@ -75,7 +75,7 @@ func (ch *channel) afterSettled(id wire.ID, then func() error) error {
 	ch.waits++
 	c.settled(func() {
 		ch.waits--
-		if !ch.dead && !ch.closing && c.stage == running {
+		if !ch.dead && !ch.closing && c.running() {
 			ch.after(withID(then(), id))
 		}
 	})

@@ -134,7 +134,7 @@ func (c *conn) Appended(token uint64, _ core.Appended, err error) {
 	g := c.turn.groups[token]
 	core.Assert(g.busy, "an append's outcome is told once")
 	c.w.Owe(-g.bytes)
-	if len(g.confirm) > 0 && c.stage == running {
+	if len(g.confirm) > 0 && c.running() {
 		c.confirmed(g, stored(err))
 	}
 	c.outcome(g)
