@@ -65,9 +65,11 @@ func (cs *coordinators) led(i int32, s *core.Stream) {
 			return
 		}
 		delete(cs.parts, i)
+		cs.f.log.Debug("groups are coordinated elsewhere", "partition", i, "epoch", old.epoch)
 		old.end()
 	}
 	if leads {
+		cs.f.log.Debug("groups are coordinated here", "partition", i, "epoch", s.Epoch)
 		c := &coordinating{f: cs.f, stream: s.ID, epoch: s.Epoch, calls: map[uint64]func(kmsg.Response){},
 			batches: map[uint64][]uint64{},
 			machine: group.New(group.Config{InitialDelay: cs.f.cfg.RebalanceDelay})}
