@@ -78,7 +78,7 @@ func (q *Queue) Attach(
 	if a.Messages >= 0 {
 		c.credit = int64(a.Messages)
 		if a.Renew {
-			c.credit -= int64(len(c.held.items()))
+			c.credit -= int64(c.held.len())
 		}
 	}
 	if c.bytes = a.Bytes; c.bytes <= 0 {
@@ -134,28 +134,28 @@ func (l *leader) keep(q *Queue, c *consumer, r core.OffsetRange) {
 			}
 			l.again.add(o, o)
 			size := s.spans.bytes(o, o)
-			c.held.add(loan{o, int32(min(size, math.MaxInt32)), min(s.priority(o), q.set.Priorities)})
+			c.held.add(loan{o, int32(min(size, math.MaxInt32)), min(s.priority(o), q.set.Priorities), false})
 			l.lent++
 		}
 	}
 }
 
 // reconcile takes back what a consumer was lent and never got.
-func (l *leader) reconcile(q *Queue, c *consumer, held []core.OffsetRange) {
+func (l *leader) reconcile(q *Queue, c *consumer, claims []core.OffsetRange) {
 	var has ranges
-	for _, r := range held {
+	for _, r := range claims {
 		has.add(r.From, r.To)
 	}
-	items := c.held.items()
-	for i := 0; i < len(items); {
-		if has.has(items[i].offset) {
-			i++
-			continue
+	c.held.compact()
+	kept := held{}
+	for _, h := range c.held.items() {
+		if has.has(h.offset) {
+			kept.add(h)
+		} else {
+			l.release(q, h)
 		}
-		l.release(q, items[i])
-		c.held.cut(i, i+1)
-		items = c.held.items()
 	}
+	c.held = kept
 }
 
 // release puts a message that was lent back into its old place, uncounted.
@@ -269,7 +269,7 @@ func (l *leader) elect(q *Queue) {
 	}
 	l.first = l.best()
 	stays := l.active != nil && l.active.counted
-	if l.hold || stays && (!l.yields() || len(l.active.held.items()) > 0) {
+	if l.hold || stays && (!l.yields() || l.active.held.len() > 0) {
 		return
 	}
 	if l.active = l.oldest(); l.active == nil {
@@ -285,7 +285,7 @@ func (l *leader) elect(q *Queue) {
 func (l *leader) oldest() *consumer {
 	var oldest *consumer
 	for _, c := range l.consumers {
-		if c.counted && len(c.held.items()) > 0 &&
+		if c.counted && c.held.len() > 0 &&
 			(oldest == nil || c.held.items()[0].offset < oldest.held.items()[0].offset) {
 			oldest = c
 		}
@@ -378,9 +378,11 @@ func (q *Queue) End(why core.Kind) {
 
 func (l *leader) detach(q *Queue, c *consumer, counted bool) {
 	for _, h := range c.held.items() {
-		if counted {
+		switch {
+		case h.gap:
+		case counted:
 			l.giveBack(q, h, false)
-		} else {
+		default:
 			l.release(q, h)
 		}
 	}

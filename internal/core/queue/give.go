@@ -32,7 +32,7 @@ func (l *leader) ripen(q *Queue, now core.Now) {
 		if s.notBefore[o] != at || !s.live.has(o) {
 			continue
 		}
-		l.restore(q, loan{o, int32(min(s.spans.bytes(o, o), math.MaxInt32)), s.priority(o)})
+		l.restore(q, loan{o, int32(min(s.spans.bytes(o, o), math.MaxInt32)), s.priority(o), false})
 	}
 }
 
@@ -120,8 +120,9 @@ func (l *leader) limit(q *Queue) {
 	}
 }
 
-// Full says whether messages of so many bytes more are to be refused: the queue has
-// limits, refuses the newest, and they do not fit.
+// Full says whether messages of so many bytes are to be refused: the queue has limits,
+// refuses the newest, and they do not fit. Who asks adds those that are on their way
+// through the log.
 func (q *Queue) Full(messages, bytes int64) bool {
 	s, l := &q.set, q.lead
 	if s.DropHead || l == nil {

@@ -8,10 +8,11 @@ import (
 )
 
 // held is what one consumer holds, in order of offsets. Most comes in at the back
-// and goes at the front.
+// and goes at the front; what goes in between stays as a gap until gaps are many.
 type held struct {
 	list []loan
-	head int
+	head int // where the first begins, which is no gap
+	gaps int
 }
 
 // loan is one message in a consumer's hands.
@@ -19,22 +20,39 @@ type loan struct {
 	offset   core.Offset
 	size     int32
 	priority uint8 // its lane
+	gap      bool  // it is held no longer
 }
 
-// items gives what is held.
+func (h *held) len() int { return len(h.list) - h.head - h.gaps }
+
+// items gives what is held, with gaps.
 func (h *held) items() []loan { return h.list[h.head:] }
 
 func (h *held) add(l loan) {
-	if len(h.list) == cap(h.list) && h.head > len(h.list)/2 {
-		n := copy(h.list, h.list[h.head:])
-		h.list, h.head = h.list[:n], 0
+	if len(h.list) == cap(h.list) && h.head+h.gaps > len(h.list)/2 {
+		h.compact()
 	}
 	if n := len(h.list); n == h.head || h.list[n-1].offset < l.offset {
 		h.list = append(h.list, l)
 		return
 	}
 	i, _ := h.find(l.offset, l.offset)
+	if at := &h.list[h.head+i]; at.offset == l.offset {
+		h.gaps--
+		*at = l
+		return
+	}
 	h.list = slices.Insert(h.list, h.head+i, l)
+}
+
+func (h *held) compact() {
+	kept := h.list[:0]
+	for _, l := range h.items() {
+		if !l.gap {
+			kept = append(kept, l)
+		}
+	}
+	h.list, h.head, h.gaps = kept, 0, 0
 }
 
 // find gives the bounds of the items from from to to: the first, and the first
@@ -53,14 +71,25 @@ func (h *held) find(from, to core.Offset) (i, j int) {
 	return i, j
 }
 
-// cut takes the items i to j-1 out.
-func (h *held) cut(i, j int) {
-	if i == 0 {
-		h.head += j
-	} else {
-		h.list = slices.Delete(h.list, h.head+i, h.head+j)
+// cut takes the items i to j-1 out, and says how many were there.
+func (h *held) cut(i, j int) int {
+	n := 0
+	for k := h.head + i; k < h.head+j; k++ {
+		if !h.list[k].gap {
+			h.list[k].gap = true
+			n++
+		}
 	}
-	if h.head == len(h.list) {
+	h.gaps += n
+	for h.head < len(h.list) && h.list[h.head].gap {
+		h.head++
+		h.gaps--
+	}
+	switch {
+	case h.head == len(h.list):
 		h.list, h.head = h.list[:0], 0
+	case h.gaps > 64 && h.gaps > len(h.items())/2:
+		h.compact()
 	}
+	return n
 }

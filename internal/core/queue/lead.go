@@ -289,10 +289,10 @@ func (l *leader) forget(q *Queue, from, to core.Offset) {
 	}
 	for _, c := range l.consumers {
 		i, j := c.held.find(from, to)
-		l.lent -= int64(j - i)
-		c.held.cut(i, j)
+		n := int64(c.held.cut(i, j))
+		l.lent -= n
 		if c.Renew && c.credit != noLimit {
-			c.credit += int64(j - i)
+			c.credit += n
 		}
 		l.enqueue(q, c)
 	}

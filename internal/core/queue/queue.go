@@ -383,7 +383,8 @@ func (q *Queue) Rest() {
 		l.forwards = deque[forward]{}
 	}
 	for _, c := range l.consumers {
-		c.held = held{list: slices.Clone(c.held.items())}
+		c.held.compact()
+		c.held.list = slices.Clone(c.held.list)
 	}
 	for i := range l.lanes {
 		l.lanes[i].rest()

@@ -20,12 +20,12 @@ func (q *Queue) Settle(
 		if c == nil {
 			continue
 		}
-		before := len(c.held.items())
+		before := c.held.len()
 		for _, v := range ss[n].Verdicts {
 			l.verdict(q, c, v)
 		}
 		if c.Renew && c.credit != noLimit {
-			c.credit += int64(before - len(c.held.items()))
+			c.credit += int64(before - c.held.len())
 		}
 		l.enqueue(q, c)
 		if l.active == c && l.yields() {
@@ -39,14 +39,15 @@ func (q *Queue) Settle(
 func (l *leader) verdict(q *Queue, c *consumer, v core.Verdict) {
 	i, j := c.held.find(v.From, v.To)
 	for _, h := range c.held.items()[i:j] {
-		switch v.Outcome {
-		case core.Accept:
+		switch {
+		case h.gap:
+		case v.Outcome == core.Accept:
 			l.lent--
 			l.next.settle(Accepted, h.offset, h.offset)
-		case core.Reject:
+		case v.Outcome == core.Reject:
 			l.lent--
 			l.giveUp(q, core.ForwardRejected, h.offset, h.offset)
-		case core.Release:
+		case v.Outcome == core.Release:
 			l.release(q, h)
 		default:
 			l.giveBack(q, h, q.set.ReturnToBack)

@@ -170,7 +170,7 @@ func (l *leader) take(s *state, lane int, o core.Offset, back bool) loan {
 		ln.remove(o, o)
 	}
 	l.bytes -= size
-	return loan{o, int32(min(size, 1<<31-1)), uint8(lane)}
+	return loan{o, int32(min(size, 1<<31-1)), uint8(lane), false}
 }
 
 // raise asks for a higher ceiling in good time, where there is somebody to lend to.
@@ -255,7 +255,7 @@ func (q *Queue) Inspect() core.QueueInfo {
 		info.Consumers = append(info.Consumers, core.ConsumerInfo{
 			Consumer: c.id, Node: c.node, Tag: c.Tag, Credit: credit, Settled: c.Settled,
 			Active: !q.set.SingleActive || c == l.active,
-			Lent:   int64(len(c.held.items())), Priority: c.Priority})
+			Lent:   int64(c.held.len()), Priority: c.Priority})
 	}
 	return info
 }
