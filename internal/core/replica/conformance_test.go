@@ -263,6 +263,9 @@ func (w *world) converge() {
 			for _, n := range w.nodes {
 				if n.up {
 					w.t.Logf("disk %d applied %d: %+v\n %+v", n.disk, n.applied, n.copy.Status(), n.copy.Progress(w.now))
+					if g, ok := n.copy.(*group); ok {
+						w.t.Logf("members %v doubtful %v", g.members, g.doubtful)
+					}
 				}
 			}
 			w.t.Logf("catalog: %+v fenced %v", w.cat.now, w.cat.fenced)

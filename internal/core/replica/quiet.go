@@ -82,7 +82,7 @@ func (c *group) sleep() {
 		return
 	}
 	c.node, c.views, c.staged, c.waits, c.caught = nil, nil, nil, nil, nil
-	c.sends, c.sizes = nil, nil
+	c.sends, c.sizes, c.owed = nil, nil, nil
 }
 
 // stand has a copy whose members know it as their leader ask for their votes, as

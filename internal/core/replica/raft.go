@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"slices"
+
 	"go.etcd.io/raft/v3"
 
 	"trine/internal/core"
@@ -52,7 +54,8 @@ type group struct {
 	views  []raftEntry
 	waits  []wait
 	sends  []*core.Replicate
-	sizes  []int // of the entries in sends
+	sizes  []int             // of the entries in sends
+	owed   []*core.Replicate // empty appends that say what holds, one a copy: due at the next tick
 
 	quiet     bool
 	busyAt    core.Time // when something last happened
@@ -172,6 +175,7 @@ func (c *group) prepare(m *core.Replicate) {
 		c.given = append(c.given, m.Checkpoint)
 		c.removed = false
 	case core.RepVote, core.RepPreVote:
+		c.learn(m)
 		if st := c.node.BasicStatus(); st.Lead == uint64(m.From) && uint64(m.Epoch) > st.Term {
 			_ = c.node.ForgetLeader()
 		}
@@ -326,8 +330,13 @@ func (c *group) send(m *raftMessage) {
 		return
 	}
 	size := 0
-	if out.Type == core.RepAppendAnswer && c.doubtful {
-		out.Vote = c.cfg.Self
+	switch out.Type {
+	case core.RepAppendAnswer:
+		if c.doubtful {
+			out.Vote = c.cfg.Self
+		}
+	case core.RepVote, core.RepPreVote:
+		c.asks(out)
 	}
 	switch m.Type {
 	case raftAppend:
@@ -339,6 +348,9 @@ func (c *group) send(m *raftMessage) {
 		}
 		for i := range out.Entries {
 			size += out.Entries[i].Size()
+		}
+		if len(out.Entries) == 0 && c.owe(out) {
+			return
 		}
 	case raftInstall:
 		cp := c.checkpointFor(out.To)
@@ -355,6 +367,9 @@ func (c *group) send(m *raftMessage) {
 // answers to appends, goes in one.
 func (c *group) post(m *core.Replicate, size int) {
 	m.Stream, m.Gen = c.cfg.Stream, c.cfg.Gen
+	if m.Type == core.RepAppend {
+		c.owed = slices.DeleteFunc(c.owed, func(o *core.Replicate) bool { return o.To == m.To })
+	}
 	for i := len(c.sends) - 1; i >= 0; i-- {
 		last := c.sends[i]
 		if last.To != m.To {
@@ -378,6 +393,31 @@ func (c *group) post(m *core.Replicate, size int) {
 		break
 	}
 	c.sends, c.sizes = append(c.sends, m), append(c.sizes, size)
+}
+
+// owe puts an append aside that only says what holds: most often the next entries
+// say it too, before the tick. The catalog's copies shall know at once.
+func (c *group) owe(m *core.Replicate) bool {
+	flows := false
+	if c.leads && c.cfg.Stream != core.CatalogStream {
+		c.eachPeer(func(p peerView) { flows = flows || p.disk == m.To && p.flows && p.match >= m.Index })
+	}
+	if flows {
+		c.owed = slices.DeleteFunc(c.owed, func(o *core.Replicate) bool { return o.To == m.To })
+		c.owed = append(c.owed, m)
+	}
+	return flows
+}
+
+// pay sends what is owed.
+func (c *group) pay() {
+	owed := c.owed
+	c.owed = nil
+	for _, m := range owed {
+		if m.Epoch == c.epoch() && c.leads {
+			c.post(m, 0)
+		}
+	}
 }
 
 // same says whether es are the entries that raft means. Equal at the ends is equal

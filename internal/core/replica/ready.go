@@ -126,7 +126,7 @@ func (c *group) role(s *raft.SoftState) {
 	c.lead = core.DiskID(s.Lead)
 	if c.leads = s.RaftState == raft.StateLeader; c.leads {
 		c.start, c.repairing, c.ticks, c.caught = c.tail.Last(), 0, 0, nil
-		c.voters = len(c.members.Voters)
+		c.owed, c.voters = nil, len(c.members.Voters)
 		c.busyAt = c.now
 	}
 }
@@ -169,6 +169,7 @@ func (c *group) Tick(now core.Time) {
 		}
 	case c.doubtful && !c.leads:
 	default:
+		c.pay()
 		c.node.Tick()
 		if c.leads {
 			c.look()

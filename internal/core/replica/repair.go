@@ -77,3 +77,27 @@ func (c *group) vouched(m *core.Replicate) {
 		c.doubtful = false
 	}
 }
+
+// A disk may have been made a voter and not know yet that this holds. If its log is
+// the longest, nobody can win without it, and it does not stand itself. So who asks
+// for votes says what it knows to hold (Commit, and in Vote that entry's epoch):
+// where that entry stands in this log too, all up to it holds here.
+
+// asks adds to a vote's request what is known to hold.
+func (c *group) asks(m *core.Replicate) {
+	if epoch, ok := c.tail.EpochAt(c.committed); ok {
+		m.Commit, m.Vote = c.committed, core.DiskID(epoch)
+	}
+}
+
+// learn takes from a vote's request what holds. Raft has no word for it but its
+// state at the start, so it starts again.
+func (c *group) learn(m *core.Replicate) {
+	epoch, ok := c.tail.EpochAt(m.Commit)
+	if !ok || m.Commit <= c.committed || core.DiskID(epoch) != m.Vote || c.leads || c.lead != 0 ||
+		c.node.HasReady() || c.disk.persisted < m.Commit {
+		return
+	}
+	c.committed, c.state.Commit = m.Commit, uint64(m.Commit)
+	c.build()
+}
