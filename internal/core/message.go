@@ -234,7 +234,7 @@ type EndedAttachment struct {
 
 // Holds asks a node to attach the consumers it has for the given streams again,
 // with what they hold, to the sender, who now leads them; it answers with Held.
-type Holds struct{ Streams []StreamID }
+type Holds struct{ Leads []Lead }
 
 // Held says that all consumers for those streams were attached again.
 type Held struct{ Streams []StreamID }

@@ -162,7 +162,7 @@ func (c *coder) message(m core.Message) {
 	case *core.Lends:
 		c.lends(m)
 	case *core.Holds:
-		list(c, &m.Streams, 1, uns)
+		list(c, &m.Leads, 4, (*coder).lead)
 	case *core.Held:
 		list(c, &m.Streams, 1, uns)
 	case *core.Join:

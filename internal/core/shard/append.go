@@ -34,6 +34,11 @@ func (s *Shard) enter(m *core.Enter, wait core.Time, who asker) {
 		s.refuse(who, s.notLeader("append", m.Stream))
 		return
 	}
+	if c.sealing != nil {
+		s.refuse(who, &core.Error{Op: "append", Name: c.def.Name, Kind: core.Unavailable,
+			Detail: "its kind of replication is being changed"})
+		return
+	}
 	if m.IfEpoch != 0 && m.IfEpoch != c.epoch {
 		s.refuse(who, &core.Error{Op: "append", Name: c.def.Name, Kind: core.Fenced, Epoch: c.epoch})
 		return

@@ -111,7 +111,7 @@ func resultError(op string, b []byte) error {
 // all agree on where the stream begins.
 func (s *Shard) trimHere(t *core.Trim, done func(core.Offset, error)) bool {
 	c := s.copies[t.Stream]
-	if c == nil || !c.leads {
+	if c == nil || !c.leads || c.sealing != nil {
 		return false
 	}
 	before := t.Before

@@ -28,11 +28,13 @@ type copyOf struct {
 	q         *queue.Queue
 
 	// As this copy has it.
-	checkpoint core.Index // of the last one that is on disk
-	making     bool       // one is being written
-	bytesSince int        // applied since
-	lastWork   core.Time
-	filling    *filling
+	checkpoint     core.Index // of the last one that is on disk
+	making         bool       // one is being written
+	bytesSince     int        // applied since
+	lastWork       core.Time
+	lastCheckpoint *core.Checkpoint
+	filling        *filling
+	sealing        *sealing
 
 	// While it leads.
 	leads    bool
@@ -109,6 +111,10 @@ func (s *Shard) openCopy(id core.StreamID, def *core.Stream, rec *core.Recovered
 	if err := s.restore(c, rec); err != nil {
 		return nil, err
 	}
+	if def != nil {
+		cfg.Floor = def.Epoch
+	}
+	cfg.Doubtful = rec != nil && rec.Damage != ""
 	if !c.raft {
 		c.rep = replica.NewFollowing(cfg, rec)
 		return c, nil
@@ -137,7 +143,7 @@ func (s *Shard) take(c *copyOf, cp *core.Checkpoint) error {
 		return err
 	}
 	c.mem, c.done, c.doneEpoch, c.next = mem, cp.Index, cp.Epoch, cp.Next
-	c.checkpoint, c.bytesSince = cp.Index, 0
+	c.checkpoint, c.lastCheckpoint, c.bytesSince = cp.Index, cp, 0
 	if cp.Start > c.start {
 		c.start = cp.Start
 	}
@@ -190,6 +196,7 @@ func (s *Shard) work(c *copyOf) {
 	}
 	s.led(c)
 	s.apply(c)
+	s.tendChange(c)
 	s.decide(c)
 	s.acknowledge(c)
 	s.wake(c)
@@ -226,7 +233,7 @@ func (s *Shard) flushed(id uint64, err error) {
 	}
 	if w.checkpoint != nil {
 		w.c.making = false
-		w.c.checkpoint = w.checkpoint.Index
+		w.c.checkpoint, w.c.lastCheckpoint = w.checkpoint.Index, w.checkpoint
 		w.c.rep.Compact(w.checkpoint)
 	}
 	s.mark(w.c)
@@ -287,7 +294,7 @@ func (s *Shard) memoryAhead(c *copyOf) *stream.Memory {
 
 // unlead ends what the copy did as leader. What was not answered is not known.
 func (s *Shard) unlead(c *copyOf) {
-	c.leads, c.ready, c.ahead = false, false, nil
+	c.leads, c.ready, c.ahead, c.sealing = false, false, nil, nil
 	acks := c.acks
 	c.acks = nil
 	for i := range acks {
@@ -339,8 +346,6 @@ func (s *Shard) applyEntry(c *copyOf, e *core.Entry) {
 	switch {
 	case e.Kind == core.EntryCatalog && c == s.agreed:
 		s.applyCommand(e)
-	case e.Kind == core.EntrySeal:
-		s.sealed(c, e)
 	case e.Kind == core.EntryTrim:
 		s.trimmed(c, e)
 	case c.q != nil:

@@ -20,7 +20,7 @@ type target struct {
 	flights  []*flight
 
 	settleSeq int64
-	settling  []core.Settle // gathered this turn
+	settled   []core.Settle // gathered this turn
 	settleTo  []settler
 	settles   []*settleFlight
 	holdings  []*holding // this node's consumers, in the order they came
@@ -65,14 +65,18 @@ func (s *Shard) target(id core.StreamID) *target {
 	return t
 }
 
-// aim points a target at the leader that this node knows of.
+// aim points a target at the leader that this node knows of; stale where it knows none.
 func (s *Shard) aim(t *target) {
-	v := s.views[t.id]
-	if v == nil || v.Leader == 0 || v.Leader != s.cfg.Self.Node && !s.living(v.Leader) {
-		t.leader, t.stale = 0, true
+	leader, epoch := t.leader, t.epoch
+	if v := s.views[t.id]; v != nil && v.Epoch >= epoch {
+		leader, epoch = v.Leader, v.Epoch
+	}
+	if leader == 0 || leader != s.cfg.Self.Node && !s.living(leader) {
+		t.stale = true
 		return
 	}
-	t.leader, t.epoch, t.stale = v.Leader, v.Epoch, false
+	t.stale = true
+	s.aimAt(t, leader, epoch)
 }
 
 func (s *Shard) touch(t *target) {
@@ -283,13 +287,8 @@ func (s *Shard) again(t *target) {
 
 // retarget looks who leads, and sends what waits.
 func (s *Shard) retarget(t *target) {
-	if s.targets[t.id] != t {
-		return
-	}
-	s.aim(t)
-	if !t.stale {
-		s.reattach(t)
-		s.touch(t)
+	if s.targets[t.id] == t {
+		s.aim(t)
 	}
 }
 

@@ -16,8 +16,11 @@ type holding struct {
 	held    []core.Offset // ascending
 	done    func(error)   // of the first attachment
 	asked   core.NodeID   // whom it was attached to, or is being
+	epoch   core.Epoch    // of the leadership asked: what an earlier one lent comes again
+	stands  bool          // the leader asked has said yes
 	drain   bool
 	stopped bool
+	gone    bool // detached, but settlements of it are under way
 }
 
 // settleFlight is one turn's settlements for one queue, under way.
@@ -26,6 +29,33 @@ type settleFlight struct {
 	settles []core.Settle
 	to      []settler
 	sent    bool
+	tries   int
+}
+
+// keepFinal drops what was returned from settlements that are sent again: with the
+// leadership those lends ended, and others may have the messages since.
+func (f *settleFlight) keepFinal() {
+	for i := range f.settles {
+		x := &f.settles[i]
+		keep := x.Verdicts[:0:0]
+		for _, v := range x.Verdicts {
+			if v.Outcome == core.Accept || v.Outcome == core.Reject {
+				keep = append(keep, v)
+			}
+		}
+		x.Verdicts = keep
+	}
+}
+
+// stand says whether the leader has attached every consumer: a settlement of one that
+// it does not know would settle nothing.
+func (t *target) stand() bool {
+	for _, hd := range t.holdings {
+		if !hd.stands || hd.asked != t.leader {
+			return false
+		}
+	}
+	return true
 }
 
 type settler struct {
@@ -49,14 +79,15 @@ func (s *Shard) attachAsked(a *core.Attach, h core.Holder, done func(error)) {
 	if t.stale {
 		s.aim(t)
 	}
-	if !t.stale {
+	if !t.stale && hd.asked != t.leader {
 		s.attach(t, hd)
 	}
 }
 
 // attach sends one consumer's attachment to the queue's leader.
 func (s *Shard) attach(t *target, hd *holding) {
-	hd.asked = t.leader
+	s.closeSettles(t) // what was settled this turn is still held, in the new leader's eyes
+	hd.asked, hd.epoch, hd.stands = t.leader, t.epoch, false
 	m := &core.AttachAsk{Attach: hd.attach, Incarnation: s.cfg.Self.Incarnation, Held: t.heldBy(hd)}
 	leader := t.leader
 	settle := func(err *core.Error) {
@@ -65,7 +96,9 @@ func (s *Shard) attach(t *target, hd *holding) {
 		}
 		switch kindOf(err) {
 		case core.OK:
+			hd.stands = true
 			s.attached(hd)
+			s.touch(t)
 		case core.NotLeader, core.NoLeader, core.Unknown, core.Unavailable, core.Shut, core.Fenced:
 			hd.asked = 0
 			s.again(t)
@@ -112,6 +145,9 @@ func (t *target) heldBy(hd *holding) []core.OffsetRange {
 				continue
 			}
 			for _, v := range f.settles[i].Verdicts {
+				if v.Outcome == core.Return || v.Outcome == core.Release {
+					continue // others may have it since
+				}
 				for o := v.From; o <= v.To; o++ {
 					all = append(all, o)
 				}
@@ -201,9 +237,15 @@ func (s *Shard) detachAsked(stream core.StreamID, id core.ConsumerID, done func(
 	if !t.stale {
 		s.sendSettles(t)
 	}
-	s.drop(hd)
 	if hd.done != nil {
 		s.attachFailed(hd, fail("consume", core.Shut, "detached before it was attached"))
+	}
+	if t.settling(hd) {
+		// What it settled is not known to hold: a new leader must still know of it.
+		hd.gone, hd.held = true, nil
+		hd.attach.Messages, hd.attach.Renew, hd.attach.Aside, hd.attach.Exclusive = 0, false, true, false
+	} else {
+		s.drop(hd)
 	}
 	m := &core.DetachAsk{Stream: stream, Consumer: core.Consumer{Incarnation: s.cfg.Self.Incarnation, ID: id}}
 	tell := func() {
@@ -239,7 +281,7 @@ func (s *Shard) settlesAsked(ss []core.Settle) {
 			one.Verdicts = hd.release(one.Verdicts, v)
 		}
 		if len(one.Verdicts) > 0 {
-			t.settling = append(t.settling, one)
+			t.settled = append(t.settled, one)
 		}
 		if x.To != nil {
 			t.settleTo = append(t.settleTo, settler{x.To, x.Token})
@@ -267,24 +309,31 @@ func (hd *holding) release(vs []core.Verdict, v core.Verdict) []core.Verdict {
 
 // closeSettles puts this turn's settlements under way.
 func (s *Shard) closeSettles(t *target) {
-	if len(t.settling) == 0 && len(t.settleTo) == 0 {
+	if len(t.settled) == 0 && len(t.settleTo) == 0 {
 		return
 	}
 	t.settleSeq++
 	t.settles = append(t.settles, &settleFlight{seq: t.settleSeq,
-		settles: append([]core.Settle(nil), t.settling...), to: append([]settler(nil), t.settleTo...)})
-	clear(t.settling)
+		settles: append([]core.Settle(nil), t.settled...), to: append([]settler(nil), t.settleTo...)})
+	clear(t.settled)
 	clear(t.settleTo)
-	t.settling, t.settleTo = t.settling[:0], t.settleTo[:0]
+	t.settled, t.settleTo = t.settled[:0], t.settleTo[:0]
 }
 
 func (s *Shard) sendSettles(t *target) {
+	if len(t.settles) == 0 || !t.stand() {
+		return
+	}
 	for i := 0; i < len(t.settles) && !t.stale; i++ {
 		f := t.settles[i]
 		if f.sent {
 			continue
 		}
 		f.sent = true
+		f.tries++
+		if f.tries > 1 {
+			f.keepFinal()
+		}
 		m := &core.SettleAsk{Stream: t.id, Session: s.session, Seq: f.seq, Settles: f.settles}
 		done := func(err *core.Error) { s.settled(t, f, err) }
 		if t.leader == s.cfg.Self.Node {
@@ -312,15 +361,46 @@ func (s *Shard) settled(t *target, f *settleFlight, err *core.Error) {
 		return
 	}
 	t.settles = append(t.settles[:at], t.settles[at+1:]...)
+	s.dropGone(t)
 	for _, w := range f.to {
 		s.out.Answers = append(s.out.Answers, Answer{Settler: w.to, Token: w.token, Err: orNil(err)})
+	}
+}
+
+// settling says whether settlements of a consumer are under way.
+func (t *target) settling(hd *holding) bool {
+	for _, f := range t.settles {
+		for i := range f.settles {
+			if f.settles[i].Consumer == hd.id {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// dropGone forgets the detached consumers whose settlements hold.
+func (s *Shard) dropGone(t *target) {
+	for _, hd := range append([]*holding(nil), t.holdings...) {
+		if !hd.gone || t.settling(hd) {
+			continue
+		}
+		s.drop(hd)
+		m := &core.DetachAsk{Stream: t.id, Consumer: core.Consumer{Incarnation: s.cfg.Self.Incarnation, ID: hd.id}}
+		switch {
+		case t.stale:
+		case t.leader == s.cfg.Self.Node:
+			s.detachHere(m)
+		default:
+			s.request(t.leader, m, nil)
+		}
 	}
 }
 
 // lent brings what another node's queue lends to consumers of this one.
 func (s *Shard) lent(p *peer, m *core.Lends) {
 	for i := range m.Lends {
-		s.hand(m.Stream, p.node, &m.Lends[i])
+		s.hand(m.Stream, p.node, m.Epoch, &m.Lends[i])
 	}
 	for _, d := range m.Drained {
 		s.drained(p.node, d)
@@ -332,9 +412,9 @@ func (s *Shard) lent(p *peer, m *core.Lends) {
 
 // hand gives one message to its consumer. From another than the leader that it is
 // attached to it is not taken: that leader's successor lends it again.
-func (s *Shard) hand(stream core.StreamID, from core.NodeID, l *core.Lend) {
+func (s *Shard) hand(stream core.StreamID, from core.NodeID, epoch core.Epoch, l *core.Lend) {
 	hd := s.holdings[l.Consumer]
-	if hd == nil || hd.stream != stream || hd.asked != from {
+	if hd == nil || hd.gone || hd.stream != stream || hd.asked != from || epoch < hd.epoch {
 		return
 	}
 	if !hd.attach.Settled {
@@ -359,7 +439,7 @@ func (s *Shard) hand(stream core.StreamID, from core.NodeID, l *core.Lend) {
 
 func (s *Shard) drained(from core.NodeID, d core.DrainedCredit) {
 	hd := s.holdings[d.Consumer]
-	if hd == nil || hd.asked != from {
+	if hd == nil || hd.gone || hd.asked != from {
 		return
 	}
 	hd.drain = false
@@ -378,15 +458,25 @@ func (s *Shard) ended(from core.NodeID, e core.EndedAttachment) {
 	s.out.Lends = append(s.out.Lends, Lent{Holder: hd.holder, Ended: &e})
 }
 
-// holds attaches this node's consumers of some streams to the sender, who leads
-// them now.
+// holds attaches this node's consumers of some streams to the sender, who leads them
+// now. What this node still believes of an older leadership is over.
 func (s *Shard) holds(p *peer, m *core.Holds) {
-	for _, id := range m.Streams {
-		t := s.targets[id]
-		if t == nil {
-			continue
+	streams := make([]core.StreamID, 0, len(m.Leads))
+	for _, l := range m.Leads {
+		streams = append(streams, l.Stream)
+		if t := s.targets[l.Stream]; t != nil && l.Epoch >= t.epoch {
+			s.aimAt(t, p.node, l.Epoch)
 		}
-		t.leader, t.stale = p.node, false
+	}
+	s.send(p.node, &core.Held{Streams: streams})
+}
+
+// aimAt points all that is under way at a leadership, unless it is there already.
+func (s *Shard) aimAt(t *target, leader core.NodeID, epoch core.Epoch) {
+	if t.leader == leader && t.epoch == epoch && !t.stale {
+		return
+	}
+	if t.leader != leader || t.epoch != epoch {
 		for _, f := range t.flights {
 			f.sent = false
 		}
@@ -396,8 +486,8 @@ func (s *Shard) holds(p *peer, m *core.Holds) {
 		for _, hd := range t.holdings {
 			hd.asked = 0
 		}
-		s.reattach(t)
-		s.touch(t)
 	}
-	s.send(p.node, &core.Held{Streams: m.Streams})
+	t.leader, t.epoch, t.stale = leader, epoch, false
+	s.reattach(t)
+	s.touch(t)
 }

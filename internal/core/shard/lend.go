@@ -60,7 +60,7 @@ func (s *Shard) decide(c *copyOf) {
 		c.ready = true
 		s.becomeReady(c)
 	}
-	if c.q == nil || !c.ready || c.def.Policy.Election != core.ElectNone && !s.leased() {
+	if c.q == nil || !c.ready || c.sealing != nil || c.def.Policy.Election != core.ElectNone && !s.leased() {
 		return
 	}
 	s.tellSettled(c)
@@ -131,7 +131,7 @@ func (s *Shard) becomeReady(c *copyOf) {
 }
 
 // claims is which queues ask, this turn, who holds what of theirs.
-type claims struct{ streams []core.StreamID }
+type claims struct{ leads []core.Lead }
 
 // claimWait is how long a new leader waits for what others hold.
 const claimWait = 200 * core.Millisecond
@@ -147,7 +147,8 @@ func (s *Shard) claim(c *copyOf) {
 		c.q.Hold(false)
 		return
 	}
-	s.claims.streams = append(s.claims.streams, c.id)
+	s.claims.leads = append(s.claims.leads,
+		core.Lead{Stream: c.id, Gen: c.gen, Epoch: c.epoch, Leader: s.cfg.Self.Node})
 	s.timers.add(s.now.Mono+claimWait, func() { s.claimed(c, l) })
 }
 
@@ -160,11 +161,11 @@ func (s *Shard) claimed(c *copyOf, l *lender) {
 }
 
 func (s *Shard) sendClaims() {
-	if len(s.claims.streams) == 0 {
+	if len(s.claims.leads) == 0 {
 		return
 	}
-	m := &core.Holds{Streams: s.claims.streams}
-	s.claims.streams = nil
+	m := &core.Holds{Leads: s.claims.leads}
+	s.claims.leads = nil
 	for _, p := range s.order {
 		s.send(p.node, m)
 	}
@@ -316,7 +317,7 @@ func (s *Shard) pump(c *copyOf) {
 func (s *Shard) handOut(c *copyOf, g *queue.Lending, r *core.Record) {
 	l := core.Lend{Consumer: g.Consumer.ID, Offset: g.Offset, Returned: g.Returned, Again: g.Again, Record: *r}
 	if g.Consumer.Incarnation == s.cfg.Self.Incarnation {
-		s.hand(c.id, s.cfg.Self.Node, &l)
+		s.hand(c.id, s.cfg.Self.Node, c.epoch, &l)
 		return
 	}
 	if m := s.lendsTo(c, g.Node, g.Consumer.Incarnation); m != nil {

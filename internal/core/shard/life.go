@@ -278,7 +278,10 @@ func (s *Shard) leaderLost(d core.DiskID) {
 }
 
 // campaignStep is between two ranks' campaigns.
-const campaignStep = 150 * core.Millisecond
+const (
+	campaignStep  = 150 * core.Millisecond
+	campaignAgain = 30 * core.Millisecond
+)
 
 // campaignByRank lets this copy campaign when its turn among the living voters has
 // come and nobody leads by then.
@@ -293,7 +296,7 @@ func (s *Shard) campaignByRank(c *copyOf) {
 	}
 	wait := core.Time(rank) * campaignStep
 	if rank == 0 {
-		wait = 2 * campaignStep // again, if the first was in vain
+		wait = campaignAgain // until the others hold the old leader dead too
 	}
 	if c.campaigning {
 		return

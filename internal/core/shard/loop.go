@@ -274,7 +274,7 @@ func laneOf(m core.Message) core.Lane {
 		if len(m.Entries) > 0 || m.Checkpoint != nil {
 			return core.LaneBulk
 		}
-	case *core.Filled, *core.Lends, *core.Held:
+	case *core.Filled, *core.Lends, *core.Holds, *core.Held: // claims in order with lends
 		return core.LaneBulk
 	case *core.Request:
 		switch m.Body.(type) {

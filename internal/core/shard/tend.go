@@ -165,15 +165,3 @@ func (s *Shard) full(w writeRef, err error) {
 	s.note(8, "the disk is full; this node ends so that others take over", "err", err)
 	s.out.Stop = err
 }
-
-// regenerate takes a copy whose stream's kind of replication was changed to its next
-// generation.
-func (s *Shard) regenerate(c *copyOf, st *core.Stream) {
-	if st.Gen == c.gen {
-		return
-	}
-	s.note(8, "the kind of a live stream cannot be changed yet", "stream", st.Name)
-}
-
-// sealed takes the last entry under a kind of replication.
-func (s *Shard) sealed(c *copyOf, e *core.Entry) {}

@@ -119,7 +119,7 @@ func (s *Shard) nodesChanged() {
 		}
 	}
 	s.out.View.Nodes = nodes
-	s.nodesShown = true
+
 	if s.aliveInCatalog(s.cfg.Self) {
 		s.memberNow()
 	} else if s.member {
@@ -169,6 +169,13 @@ func (s *Shard) follow(st *core.Stream) {
 
 func (s *Shard) newCopy(st *core.Stream) *copyOf {
 	rec := s.recovered[st.ID]
+	cut := core.Index(0)
+	if rec != nil {
+		if ofGeneration(rec) > st.Gen {
+			return nil // what the catalog says of it is older than what the disk has: more is coming
+		}
+		cut = s.cutOldKind(st, rec)
+	}
 	delete(s.recovered, st.ID)
 	c, err := s.openCopy(st.ID, st, rec)
 	if err != nil {
@@ -178,7 +185,7 @@ func (s *Shard) newCopy(st *core.Stream) *copyOf {
 	s.copies[st.ID] = c
 	s.listed(c, true)
 	keep := st.Keep
-	s.out.Writes = append(s.out.Writes, core.Write{ID: s.id(), Stream: st.ID, Road: c.road, Keep: &keep})
+	s.out.Writes = append(s.out.Writes, core.Write{ID: s.id(), Stream: st.ID, Road: c.road, Keep: &keep, Cut: cut})
 	if c.raft && rec == nil && len(st.At) > 0 && st.At[0] == s.cfg.Self.Node ||
 		c.raft && rec == nil && len(st.At) == 0 && len(st.Members) > 0 && st.Members[0].Disk == s.cfg.Self.Disk {
 		c.rep.Campaign(s.now.Mono) // a new group: the preferred leader does not wait
@@ -275,23 +282,13 @@ func (s *Shard) show(st *core.Stream) {
 
 // relead points what this node has under way at another leader.
 func (s *Shard) relead(t *target, v *core.Stream) {
-	if v.Leader == 0 {
+	switch {
+	case v.Epoch < t.epoch: // a leadership that this node was told of is newer
+	case v.Leader == 0 || v.Leader != s.cfg.Self.Node && !s.living(v.Leader):
 		t.stale = true
-		return
+	default:
+		s.aimAt(t, v.Leader, v.Epoch)
 	}
-	if v.Leader == t.leader && v.Epoch == t.epoch && !t.stale {
-		return
-	}
-	for _, f := range t.flights {
-		f.sent = false
-	}
-	for _, f := range t.settles {
-		f.sent = false
-	}
-	for _, hd := range t.holdings {
-		hd.asked = 0
-	}
-	s.retarget(t)
 }
 
 // announced says to all that this node leads what Raft elected it for, or no longer.
