@@ -189,7 +189,9 @@ func TestWhatWasAcknowledgedOutlivesItsLeader(t *testing.T) {
 				seen[at] = true
 			}
 			// It comes back, and follows.
-			c.start(leader)
+			if c.start(leader); t.Failed() {
+				return
+			}
 			c.sync(leader)
 			enter(leader)
 		})

@@ -90,6 +90,9 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
+	if n.cfg.FS == nil {
+		n.cfg.FS = journal.OSFS()
+	}
 	n.inbox.wake = make(chan struct{}, 1)
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.peers = &peers{n: n, all: map[core.NodeID]*peer{}}
@@ -147,19 +150,22 @@ func (n *Node) listen() error {
 
 // begin joins or forms the cluster, binds the disk to it, and starts the loop.
 func (n *Node) begin(ctx context.Context, report *core.DiskReport) error {
-	f := found{cluster: report.Cluster}
+	f := n.recall(report)
 	if f.cluster == 0 {
 		var err error
 		if f, err = n.join(ctx); err != nil {
 			return err
 		}
-		n.mu.Lock()
-		n.found = f
-		n.mu.Unlock()
+		if err := writeVoters(n.cfg.FS, n.cfg.Dir, f); err != nil {
+			return err
+		}
 		if err := n.disk.Bind(f.cluster, n.self.Node); err != nil {
 			return fmt.Errorf("bind disk to its cluster: %w", err)
 		}
 	}
+	n.mu.Lock()
+	n.found = f
+	n.mu.Unlock()
 	addresses := map[string]string{LinkAddress: n.cfg.Advertise}
 	for name, a := range n.cfg.Addresses {
 		addresses[name] = a
@@ -178,6 +184,19 @@ func (n *Node) begin(ctx context.Context, report *core.DiskReport) error {
 		"cluster", fmt.Sprintf("%016x", f.cluster), "streams", len(report.Streams), "clean", report.Clean)
 	n.run(f.cluster, s)
 	return nil
+}
+
+// recall gives what the disk knows of its cluster.
+func (n *Node) recall(report *core.DiskReport) found {
+	if report.Cluster == 0 {
+		return found{}
+	}
+	f, err := readVoters(n.cfg.FS, n.cfg.Dir)
+	if err != nil {
+		// The catalog's own checkpoint knows them too, once there is one.
+		n.log.Error("the first voters are not known", "err", err)
+	}
+	return found{report.Cluster, f.voters}
 }
 
 // run starts the goroutines of a node that has a shard.

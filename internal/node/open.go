@@ -18,16 +18,12 @@ const (
 func newShard(cfg shard.Config) (stepper, error) { return shard.New(cfg) }
 
 func (n *Node) openJournal() (disk, *core.DiskReport, error) {
-	fs := n.cfg.FS
-	if fs == nil {
-		fs = journal.OSFS()
-	}
 	opt := n.cfg.Journal
 	opt.Now = func() core.Time { return n.now().Mono }
 	if opt.NewDiskID == nil {
 		opt.NewDiskID = func() core.DiskID { return core.DiskID(drawID()) }
 	}
-	j, report, err := journal.Open(fs, n.cfg.Dir, opt)
+	j, report, err := journal.Open(n.cfg.FS, n.cfg.Dir, opt)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -223,7 +223,9 @@ func startLogged(t *testing.T, m *member, s setup) (*member, error) {
 			m.disk.report.Node = s.id
 		}
 	}
-	cfg := Config{Node: s.id, Dir: "test", Listen: s.listen, Peers: s.peers,
+	memory := journal.NewMemFS()
+	memory.MkdirAll("test")
+	cfg := Config{Node: s.id, Dir: "test", FS: memory, Listen: s.listen, Peers: s.peers,
 		Log:      slog.New(slog.NewTextHandler(m.logged, nil)),
 		openDisk: func() (disk, *core.DiskReport, error) { return m.disk, &m.disk.report, nil },
 		newShard: func(c shard.Config) (stepper, error) { m.script.cfg = c; return m.script, nil }}
