@@ -1,7 +1,10 @@
 package kafka
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/hex"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -12,9 +15,10 @@ import (
 )
 
 const (
-	loadBytes  = 4 << 20 // that a coordinator reads at a time
-	retryLoad  = 100 * core.Millisecond
-	emptyRetry = 10 * core.Millisecond
+	loadBytes = 4 << 20 // that a coordinator reads at a time
+	retry     = 20 * core.Millisecond
+	patience  = 3 * core.Second // with a stream that nobody leads
+	loadWait  = core.Second     // how long requests wait for the loading before they are refused
 )
 
 // barrierKey is the key of the record that a new coordinator appends first: what
@@ -55,26 +59,53 @@ func (cs *coordinators) all() []*coordinating {
 }
 
 // led is told each change of a partition's stream; nil: it is gone.
+//
+// A quiet stream that wakes has nobody who leads for a moment, and then the same
+// node in the next epoch. Nobody else can have written in between, so what the
+// coordinator knows still holds: it waits, and goes on.
 func (cs *coordinators) led(i int32, s *core.Stream) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	old := cs.parts[i]
-	leads := s != nil && s.Leader != 0 && s.Leader == cs.f.self() && !cs.closed
+	if s == nil || cs.closed || s.Leader != 0 && s.Leader != cs.f.self() {
+		if old != nil {
+			cs.over(i, old)
+		}
+		return
+	}
+	if s.Leader == 0 {
+		if old != nil {
+			old.suspend()
+			cs.f.cfg.Later(cs.f.cfg.Now().Mono+patience, func() { cs.stillSuspended(i, old) })
+		}
+		return
+	}
 	if old != nil {
-		if leads && old.stream == s.ID && old.epoch == s.Epoch {
+		if old.stream == s.ID && old.resume(s.Epoch) {
 			return
 		}
-		delete(cs.parts, i)
-		cs.f.log.Debug("groups are coordinated elsewhere", "partition", i, "epoch", old.epoch)
-		old.end()
+		cs.over(i, old)
 	}
-	if leads {
-		cs.f.log.Debug("groups are coordinated here", "partition", i, "epoch", s.Epoch)
-		c := &coordinating{f: cs.f, stream: s.ID, epoch: s.Epoch, calls: map[uint64]func(kmsg.Response){},
-			batches: map[uint64][]uint64{},
-			machine: group.New(group.Config{InitialDelay: cs.f.cfg.RebalanceDelay})}
-		cs.parts[i] = c
-		cs.f.cfg.Later(0, c.load)
+	cs.f.log.Debug("groups are coordinated here", "partition", i, "epoch", s.Epoch)
+	c := &coordinating{f: cs.f, stream: s.ID, epoch: s.Epoch, calls: map[uint64]func(kmsg.Response){},
+		machine: group.New(group.Config{InitialDelay: cs.f.cfg.RebalanceDelay})}
+	cs.parts[i] = c
+	cs.f.cfg.Later(0, c.load)
+}
+
+// over ends a partition's coordination here. Lock held.
+func (cs *coordinators) over(i int32, c *coordinating) {
+	cs.f.log.Debug("groups are coordinated elsewhere", "partition", i)
+	delete(cs.parts, i)
+	c.end()
+}
+
+// stillSuspended gives up a coordinator that nobody let go on.
+func (cs *coordinators) stillSuspended(i int32, c *coordinating) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.parts[i] == c && c.waits() {
+		cs.over(i, c)
 	}
 }
 
@@ -98,30 +129,43 @@ func (cs *coordinators) close() {
 // leadership: the machine, and who does what it says. Events wait in the inbox;
 // one run at a time takes them, asked for through Config.Later.
 //
-//	led ──▶ loading ──▶ loaded ──▶ ended
-//	           │                     ▲
-//	           └─────────────────────┘ another leads, or the same anew
+//	led ──▶ loading ──▶ loaded ◀──▶ suspended ──▶ ended
+//	           │          │         nobody leads    ▲
+//	           └──────────┴─────────────────────────┘ another leads, or did
 type coordinating struct {
 	f      *Front
 	stream core.StreamID
-	epoch  core.Epoch
 
 	mu      sync.Mutex // guards what follows
+	epoch   core.Epoch
 	inbox   []group.Event
 	calls   map[uint64]func(kmsg.Response) // by the event's id
 	lastID  uint64
-	batches map[uint64][]uint64 // writes by the append's token
+	unsent  []*outgoing // in order of their tokens
+	sent    int         // and not yet told
+	failed  bool        // one of them must be sent again: it goes before others
 	token   uint64
 	running bool
 	loaded  bool
 	ended   bool
+	asleep  bool // suspended: nobody leads
 	wakeAt  core.Time
+	loading core.Time // since when it cannot load
 
 	// Only a run, or the loading before it, uses these.
 	machine *group.Coordinator
 	out     group.Effects
 	builder record.Builder
 	over    bool
+}
+
+// outgoing is a batch of the machine's writes on its way to the stream.
+type outgoing struct {
+	c     *coordinating
+	token uint64
+	batch []byte // kept, to be sent again
+	ids   []uint64
+	until core.Time // how long it is tried
 }
 
 // ask posts a request; answer is called once, not under any lock of this.
@@ -217,21 +261,21 @@ func (c *coordinating) answer(id uint64, r kmsg.Response) {
 func (c *coordinating) carryOut(now core.Now) {
 	if len(c.out.Writes) > 0 {
 		c.builder.Reset(0, 0, now.Wall)
-		var ids []uint64
+		o := &outgoing{c: c, until: now.Mono + patience}
 		for i := range c.out.Writes {
 			w := &c.out.Writes[i]
-			ids = append(ids, w.ID)
+			o.ids = append(o.ids, w.ID)
 			for j := range w.Records {
 				c.builder.Add(&w.Records[j])
 			}
 		}
+		o.batch = c.builder.Finish()
 		c.mu.Lock()
 		c.token++
-		token := c.token
-		c.batches[token] = ids
+		o.token = c.token
+		c.unsent = append(c.unsent, o)
+		c.sendLocked()
 		c.mu.Unlock()
-		c.f.core.Log().Append([]core.Append{{Stream: c.stream, Ack: core.AckCommit, IfEpoch: c.epoch,
-			Batch: c.builder.Finish(), Here: true, WaitMax: 5 * core.Second, To: c, Token: token}})
 	}
 	for _, r := range c.out.Replies {
 		c.answer(r.ID, r.Response)
@@ -262,126 +306,78 @@ func (c *coordinating) wakeLater(at core.Time) {
 	})
 }
 
-// Appended is told what became of a batch of writes, by the node's loop.
-func (c *coordinating) Appended(token uint64, _ core.Appended, err error) {
+// sendLocked appends what is not sent. Where one failed, all that were sent must
+// have been told first, so that the order stays. Lock held.
+func (c *coordinating) sendLocked() {
+	if c.ended || c.asleep || c.failed && c.sent > 0 {
+		return
+	}
+	c.failed = false
+	for _, o := range c.unsent {
+		c.sent++
+		c.f.core.Log().Append([]core.Append{{Stream: c.stream, Ack: core.AckCommit, IfEpoch: c.epoch,
+			Batch: bytes.Clone(o.batch), Here: true, WaitMax: 5 * core.Second, To: o}})
+	}
+	c.unsent = nil
+}
+
+// Appended is told what became of a batch, by the node's loop. One that was
+// certainly not appended is sent again: the stream may only have woken.
+func (o *outgoing) Appended(_ uint64, _ core.Appended, err error) {
+	c := o.c
+	now := c.f.cfg.Now().Mono
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	ids := c.batches[token]
-	delete(c.batches, token)
-	for _, id := range ids {
+	c.sent--
+	switch k := core.KindOf(err); k {
+	case core.Conflict, core.NotLeader, core.NoLeader, core.Fenced, core.Unavailable, core.Refused:
+		if c.ended || now >= o.until {
+			break
+		}
+		c.failed = true
+		at, _ := slices.BinarySearchFunc(c.unsent, o.token, func(u *outgoing, t uint64) int {
+			return cmp.Compare(u.token, t)
+		})
+		c.unsent = slices.Insert(c.unsent, at, o)
+		c.f.cfg.Later(now+retry, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.sendLocked()
+		})
+		return
+	}
+	for _, id := range o.ids {
 		c.postLocked(group.Event{Written: id, Code: coordinatorCode(err)})
 	}
+	if c.failed {
+		c.sendLocked()
+	}
 }
 
-// load begins to read what the partition holds: first a record is appended, which
-// holds in this epoch only, and ends what must be read.
-func (c *coordinating) load() {
+// suspend holds the writes: nobody leads the stream.
+func (c *coordinating) suspend() {
 	c.mu.Lock()
-	ended := c.ended
+	c.asleep = true
 	c.mu.Unlock()
-	if ended {
-		return
-	}
-	c.builder.Reset(0, 0, c.f.cfg.Now().Wall)
-	c.builder.Add(&core.Record{Stamp: -1, Key: barrierKey})
-	c.f.core.Log().Append([]core.Append{{Stream: c.stream, Ack: core.AckCommit, IfEpoch: c.epoch,
-		Batch: c.builder.Finish(), Here: true, WaitMax: 5 * core.Second, To: loader{c}}})
 }
 
-// loader is told of the barrier.
-type loader struct{ c *coordinating }
-
-// Appended goes on with the loading, or tries again where that may help.
-func (l loader) Appended(_ uint64, a core.Appended, err error) {
-	switch core.KindOf(err) {
-	case core.OK:
-		l.c.f.cfg.Later(0, func() { l.c.read(a.Start, a.Base) })
-	case core.NotLeader, core.Fenced, core.Conflict, core.NotExist, core.Shut:
-		// The watch says who leads.
-		l.c.loadLater(a.Start, l.c.load)
-	default:
-		l.c.f.log.Warn("group coordinator cannot load yet", "stream", l.c.stream, "err", err)
-		l.c.loadLater(a.Start, l.c.load)
-	}
-}
-
-// loadLater tells those who wait to ask again, and tries again itself.
-func (c *coordinating) loadLater(_ core.Offset, again func()) {
-	c.mu.Lock()
-	events := c.inbox
-	c.inbox = nil
-	ended := c.ended
-	c.mu.Unlock()
-	code := errCoordinatorLoading
-	if ended {
-		code = errNotCoordinator
-	}
-	c.f.cfg.Later(0, func() { c.refuse(events, code) })
-	if !ended {
-		c.f.cfg.Later(c.f.cfg.Now().Mono+retryLoad, again)
-	}
-}
-
-// read loads the records from an offset on up to the barrier.
-func (c *coordinating) read(from, barrier core.Offset) {
-	c.mu.Lock()
-	ended := c.ended
-	c.mu.Unlock()
-	if ended {
-		return
-	}
-	if from >= barrier {
-		c.begin()
-		return
-	}
-	c.f.core.Log().Read(core.Read{Here: true, BytesMax: loadBytes, Parts: []core.ReadPart{
-		{Stream: c.stream, From: from, BytesMax: loadBytes, IfEpoch: c.epoch}}}, func(as []core.ReadAnswer) {
-		a := as[0]
-		c.f.cfg.Later(0, func() { c.loadFrom(a, from, barrier) })
-	})
-}
-
-func (c *coordinating) loadFrom(a core.ReadAnswer, from, barrier core.Offset) {
-	if core.KindOf(a.Err) == core.OutOfRange && a.Start > from {
-		c.read(a.Start, barrier)
-		return
-	}
-	if a.Err != nil {
-		c.loadLater(from, func() { c.read(from, barrier) })
-		return
-	}
-	next := from
-	for _, b := range a.Batches {
-		h, err := record.Parse(b)
-		if err == nil && h.Base < barrier {
-			err = record.Each(b, record.UnpackedMax, func(o core.Offset, r *core.Record) bool {
-				if o >= from && o < barrier {
-					c.machine.Load(r)
-				}
-				return true
-			})
-		}
-		if err != nil {
-			c.f.log.Error("group coordinator: a batch cannot be read", "stream", c.stream, "from", next, "err", err)
-		}
-		next = max(next, h.Next())
-	}
-	if next == from { // nothing there yet
-		c.f.cfg.Later(c.f.cfg.Now().Mono+emptyRetry, func() { c.read(from, barrier) })
-		return
-	}
-	c.read(next, barrier)
-}
-
-// begin lets those in who have waited.
-func (c *coordinating) begin() {
-	now := c.f.cfg.Now()
-	c.machine.Loaded(now, &c.out)
-	c.carryOut(now)
+// waits says whether it is suspended.
+func (c *coordinating) waits() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.loaded = true
-	c.wake()
+	return c.asleep
+}
+
+// resume goes on in an epoch of this node, if nobody else can have led since.
+func (c *coordinating) resume(epoch core.Epoch) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if epoch != c.epoch && epoch != c.epoch+1 {
+		return false
+	}
+	c.epoch, c.asleep = epoch, false
+	c.sendLocked()
+	return true
 }
 
 // groupPartition gives the partition of the offsets topic on which a group's name
