@@ -22,6 +22,10 @@ func (c *Conn) detour(now core.Now, h *sendHeader, g *group, q *queue, m *conten
 			return true
 		}
 	}
+	if m.prop(wire.PropReplyClient) != nil && m.prop(wire.PropCluster) == nil {
+		m.props = wire.AppendProp(append(c.slab.take(len(m.props)+64), m.props...),
+			wire.PropCluster, c.f.o.Cluster) // by which the answer finds the way back
+	}
 	if string(m.prop(wire.PropTranMsg)) == "true" {
 		s.tx = append([]byte{}, m.prop(wire.PropUniqueKey)...)
 		m.sysFlag &^= wire.SysRollback

@@ -176,9 +176,15 @@ func (c *Conn) sendReply(now core.Now) {
 		return
 	}
 	topic, body := string(h.topic), bytes.Clone(c.cmd.Body)
-	props := bytes.Clone(h.props)
+	props, group := bytes.Clone(h.props), string(h.producerGroup)
 	push := func(core.Now) {
 		to.request(wire.PushReply, func(w *wire.Writer) {
+			w.Str("producerGroup", group)
+			w.Str("defaultTopic", templateTopic)
+			w.Int("defaultTopicQueueNums", h.defaultQueues)
+			w.Int("queueId", h.queue)
+			w.Int("reconsumeTimes", h.reconsumed)
+			w.Bool("unitMode", h.unit)
 			w.Str("bornHost", c.w.Info().Remote.String())
 			w.Str("storeHost", c.w.Info().Local.String())
 			w.Int("bornTimestamp", h.bornMs)
@@ -190,7 +196,7 @@ func (c *Conn) sendReply(now core.Now) {
 		}, body, nil)
 	}
 	w := c.answer(wire.Success, "")
-	w.Str("msgId", "")
+	w.Str("msgId", "") // nothing is stored
 	w.Int("queueId", h.queue)
 	w.Int("queueOffset", 0)
 	w.Str("MSG_REGION", f.o.Region)
