@@ -96,12 +96,8 @@ func (l *leader) nextTTL(q *Queue) (core.Stamp, bool) {
 }
 
 // expireUnlent gives up what could not be lent at once, where the queue says so.
-// What waits only for the ceiling can be.
 func (l *leader) expireUnlent(q *Queue) {
-	if q.set.TTLMs != 0 || l.blocked {
-		return
-	}
-	for l.ready > 0 {
+	for q.set.TTLMs == 0 && l.ready > 0 {
 		l.discardHead(q, core.ForwardExpired, noLimit)
 	}
 }
@@ -109,7 +105,7 @@ func (l *leader) expireUnlent(q *Queue) {
 // limit gives up the oldest ready messages above the queue's limits, where it does
 // not refuse the newest.
 func (l *leader) limit(q *Queue) {
-	if !q.set.DropHead || l.blocked {
+	if !q.set.DropHead {
 		return
 	}
 	for q.set.LengthMax > 0 && l.ready > q.set.LengthMax {
@@ -156,15 +152,19 @@ func (l *leader) discard(q *Queue, lane int, from, to core.Offset, why core.Forw
 	}
 }
 
-// Purge drops the ready messages, with the next proposal, and counts them.
+// Purge drops the ready messages, with the next proposal, and counts them: during a
+// Hold only those that cannot be in anybody's hands.
 func (q *Queue) Purge() int64 {
 	l := q.lead
 	if l == nil {
 		return 0
 	}
-	n := l.ready
+	n, from := l.ready, core.Offset(0)
+	if l.hold {
+		from = l.under
+	}
 	for i := range l.lanes {
-		for _, r := range l.lanes[i].all() {
+		for _, r := range l.lanes[i].list(from, offsetMax) {
 			l.leave(&q.state, i, r.From, r.To)
 			l.next.settle(Purged, r.From, r.To)
 		}
@@ -174,7 +174,7 @@ func (q *Queue) Purge() int64 {
 			l.next.settle(Purged, o, o)
 		}
 	}
-	return n
+	return n - l.ready
 }
 
 // Missing ends a message whose bytes are no longer there: retention took them, or

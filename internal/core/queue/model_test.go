@@ -88,6 +88,7 @@ type world struct {
 	routing map[core.Offset]bool
 	out     Effects
 	lost    bool // a proposal waits to be made again
+	active  *client
 }
 
 func (w *world) q() *Queue { return w.copies[w.leader] }
@@ -215,8 +216,9 @@ func (w *world) attach(t *rapid.T) {
 	w.ids++
 	c := &client{id: core.Consumer{Incarnation: nd.incarnation, ID: w.ids}, holds: map[core.Offset]bool{}}
 	c.attach = core.Attach{Messages: int32(rapid.IntRange(-1, 4).Draw(t, "messages")),
-		Bytes: int64(rapid.SampledFrom([]int{0, 30}).Draw(t, "bytes")),
-		Renew: rapid.Bool().Draw(t, "renew"), Settled: rapid.IntRange(0, 4).Draw(t, "settled") == 0}
+		Bytes:    int64(rapid.SampledFrom([]int{0, 30}).Draw(t, "bytes")),
+		Priority: int32(rapid.IntRange(0, 1).Draw(t, "priority")),
+		Renew:    rapid.Bool().Draw(t, "renew"), Settled: rapid.IntRange(0, 4).Draw(t, "settled") == 0}
 	nd.clients = append(nd.clients, c)
 	w.reattach(t, c, nil)
 }
@@ -458,14 +460,17 @@ func (w *world) turn(t *rapid.T) {
 	if w.lost && w.out.Propose != nil {
 		w.lost = false
 	}
-	w.time()
+	w.ripen()
+	if !w.holding {
+		w.expire()
+	}
 	for _, l := range w.out.Lends {
 		w.lent(t, l)
 	}
-	if !w.blocked() {
+	if !w.blocked() && !w.holding {
 		w.limit()
 		for _, c := range w.clients(true) {
-			if c.credit > 0 && c.bytes > 0 && len(w.ready()) > 0 {
+			if c.credit > 0 && c.bytes > 0 && len(w.ready()) > 0 && !w.set.SingleActive {
 				t.Fatalf("client %d has credit %d, %d bytes, and is lent nothing of %d ready",
 					c.id.ID, c.credit, c.bytes, len(w.ready()))
 			}
@@ -484,12 +489,17 @@ func (w *world) turn(t *rapid.T) {
 	w.compare(t)
 }
 
-// time does in the model what time does.
-func (w *world) time() {
+// ripen and expire do in the model what time does.
+func (w *world) ripen() {
 	for _, m := range w.msgs {
 		if m.place == atDelayed && m.notBefore <= w.now.Wall {
 			m.place = atReady
 		}
+	}
+}
+
+func (w *world) expire() {
+	for _, m := range w.msgs {
 		own := m.expires != 0 && m.expires <= w.now.Wall
 		queues := w.set.TTLMs > 0 && m.stamp+core.Stamp(w.set.TTLMs) <= w.now.Wall
 		if m.place == atReady && (own || queues) {
@@ -501,7 +511,7 @@ func (w *world) time() {
 func (w *world) lent(t *rapid.T, l Lending) {
 	m := w.msgs[l.Offset]
 	first := w.ready()
-	if len(first) == 0 || first[0] != m {
+	if m.place != atReady || !w.set.ReturnToBack && first[0] != m {
 		t.Fatalf("message %d is lent, and it is not its turn", l.Offset)
 	}
 	var c *client
@@ -512,6 +522,17 @@ func (w *world) lent(t *rapid.T, l Lending) {
 	}
 	if c == nil || c.credit <= 0 || c.bytes <= 0 {
 		t.Fatalf("message %d is lent to %d, who has no credit", l.Offset, l.Consumer.ID)
+	}
+	for _, x := range w.clients(true) {
+		if !w.set.SingleActive && x.credit > 0 && x.bytes > 0 && x.attach.Priority > c.attach.Priority {
+			t.Fatalf("message %d is lent to %d, before %d", l.Offset, c.id.ID, x.id.ID)
+		}
+	}
+	if w.set.SingleActive {
+		if w.active != nil && w.active != c && w.active.attached && len(w.active.holds) > 0 {
+			t.Fatalf("message %d is lent to %d, beside %d", l.Offset, c.id.ID, w.active.id.ID)
+		}
+		w.active = c
 	}
 	if l.Offset >= w.ceiling || w.holding && l.Offset < w.under {
 		t.Fatalf("message %d is lent, ceiling %d, held back below %d", l.Offset, w.ceiling, w.under)

@@ -60,6 +60,11 @@ func TestNothingIsLostNorSettledTwice(t *testing.T) {
 			w.set.LengthMax = rapid.SampledFrom([]int64{0, 5}).Draw(t, "length")
 			w.set.DeliveryLimit = rapid.SampledFrom([]int32{-1, 1}).Draw(t, "deliveries")
 		}
+		if rapid.IntRange(0, 3).Draw(t, "others") == 0 {
+			w.set.TTLMs, w.set.LengthMax = -1, 0
+			w.set.SingleActive = rapid.Bool().Draw(t, "single")
+			w.set.ReturnToBack = rapid.Bool().Draw(t, "back")
+		}
 		if rapid.Bool().Draw(t, "forwards") {
 			w.set.ForwardTo = []byte("elsewhere")
 			w.set.ForwardRetry = rapid.Bool().Draw(t, "retries")

@@ -20,10 +20,14 @@ func (q *Queue) Turn(now core.Now, out *Effects) {
 	l.redo(now)
 	l.blocked = false
 	l.ripen(q, now)
-	l.expire(q, now)
+	if !l.hold { // what may be in hands is not given up
+		l.expire(q, now)
+	}
 	l.lendAll(q, now, out)
-	l.expireUnlent(q)
-	l.limit(q)
+	if !l.hold && !l.blocked { // what waits only for the ceiling can be lent
+		l.expireUnlent(q)
+		l.limit(q)
+	}
 	l.forward(q, now, out)
 	l.drained(q, out)
 	l.raise(q)
@@ -215,10 +219,10 @@ func (l *leader) wake(q *Queue, now core.Now) core.Time {
 	if s, ok := l.delays.first(); ok {
 		sooner(s)
 	}
-	if s, ok := l.expiries.first(); ok {
+	if s, ok := l.expiries.first(); ok && !l.hold {
 		sooner(s)
 	}
-	if s, ok := l.nextTTL(q); ok {
+	if s, ok := l.nextTTL(q); ok && !l.hold {
 		sooner(s)
 	}
 	wake := core.Time(0)
