@@ -76,7 +76,7 @@ func (c *catalog) deliver(to int, a Assignment) {
 }
 
 func (c *catalog) wish(n *node, ic InSyncChange) {
-	if !c.away[n.i] && !c.w.chance(0.2) {
+	if !c.away[n.i] && (c.w.calm || !c.w.chance(0.2)) {
 		c.wishes = append(c.wishes, wished{c.w.now + c.w.upTo(50*c.w.slow), n.i, ic})
 	}
 }

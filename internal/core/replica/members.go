@@ -68,11 +68,15 @@ func (c *group) look() {
 	voters := 0
 	last := c.tail.Last()
 	c.eachPeer(func(p peerView) {
-		if (p.active || p.disk == c.cfg.Self) && !p.learner {
-			voters++
-		}
+		a := c.account(p.disk)
 		if p.match >= last {
-			c.caughtUp(p.disk)
+			a.caughtAt = c.now
+		}
+		if p.active || p.disk == c.cfg.Self {
+			a.heardAt = c.now
+		}
+		if !p.learner && c.now-a.heardAt <= heardWithin {
+			voters++
 		}
 	})
 	if voters != c.voters {
@@ -88,14 +92,19 @@ func (c *group) look() {
 	}
 }
 
-func (c *group) caughtUp(d core.DiskID) {
-	for i := range c.caught {
-		if c.caught[i].disk == d {
-			c.caught[i].at = c.now
-			return
+// heardWithin is longer than raft takes to mark a peer heard of that it has just
+// marked silent.
+const heardWithin = 8 * TickEvery
+
+// account gives what is remembered of a member beside raft's own account.
+func (c *group) account(d core.DiskID) *account {
+	for i := range c.accounts {
+		if c.accounts[i].disk == d {
+			return &c.accounts[i]
 		}
 	}
-	c.caught = append(c.caught, caughtPeer{d, c.now})
+	c.accounts = append(c.accounts, account{d, c.now, c.now})
+	return &c.accounts[len(c.accounts)-1]
 }
 
 // nextChange is the next change of members and whom it concerns; 0: none.
@@ -236,11 +245,7 @@ func (c *group) Progress(now core.Time) []Progress {
 	c.eachPeer(func(p peerView) {
 		out := Progress{Disk: p.disk, Match: p.match, InSync: !p.learner}
 		if p.match < last {
-			for _, k := range c.caught {
-				if k.disk == p.disk {
-					out.Lag = c.now - k.at
-				}
-			}
+			out.Lag = c.now - c.account(p.disk).caughtAt
 		}
 		ps = append(ps, out)
 	})

@@ -81,7 +81,7 @@ func (c *group) sleep() {
 		c.disk.pending(&c.tail) || len(c.waits) > 0 {
 		return
 	}
-	c.node, c.views, c.staged, c.waits, c.caught = nil, nil, nil, nil, nil
+	c.node, c.views, c.staged, c.waits, c.accounts = nil, nil, nil, nil, nil
 	c.sends, c.sizes, c.owed = nil, nil, nil
 }
 

@@ -125,7 +125,7 @@ func (c *group) role(s *raft.SoftState) {
 	c.changed = true
 	c.lead = core.DiskID(s.Lead)
 	if c.leads = s.RaftState == raft.StateLeader; c.leads {
-		c.start, c.repairing, c.ticks, c.caught = c.tail.Last(), 0, 0, nil
+		c.start, c.repairing, c.ticks, c.accounts = c.tail.Last(), 0, 0, nil
 		c.owed, c.voters = nil, len(c.members.Voters)
 		c.busyAt = c.now
 	}
