@@ -111,8 +111,10 @@ func (j *Journal) due(now core.Stamp, closing bool) (ss []*stream) {
 			break
 		}
 		end := int64(0)
-		if p := s.open(false); p != nil {
-			end = p.end
+		for _, fill := range []bool{false, true} {
+			if p := s.open(fill); p != nil {
+				end += p.end
+			}
 		}
 		switch {
 		case s.pend != nil || s.pendRec != nil || closing || end == s.restEnd && now-s.restAt >= restMs:
@@ -134,9 +136,12 @@ func (j *Journal) due(now core.Stamp, closing bool) (ss []*stream) {
 // checkpoint that waited for that.
 func (j *Journal) flushOpen(s *stream) error {
 	p, _ := j.openPart(s, false)
-	if p.kind != 0 {
-		if err := j.syncSegment(p.file); err != nil {
-			return err
+	filled, _ := j.openPart(s, true)
+	for _, o := range []part{p, filled} {
+		if o.kind != 0 {
+			if err := j.syncSegment(o.file); err != nil {
+				return err
+			}
 		}
 	}
 	j.shape.Lock()
@@ -144,6 +149,7 @@ func (j *Journal) flushOpen(s *stream) error {
 	j.ownMu.Lock()
 	defer j.ownMu.Unlock()
 	q, _ := j.openPart(s, false)
+	qf, _ := j.openPart(s, true)
 	j.mu.Lock()
 	cp, rec, known := s.pend, s.pendRec, s.durable
 	gone := s.removed
@@ -154,6 +160,10 @@ func (j *Journal) flushOpen(s *stream) error {
 	j.own.reset()
 	if q.file == p.file && p.kind != 0 && (known == nil || known.end < p.end) {
 		j.own.add(head{stream: s.id, kind: noteFlushed}, flushedNote(&p, false))
+	}
+	if filled.kind != 0 && qf.file == filled.file && qf.end == filled.end {
+		filled.flags &^= partOpen // it begins another where it goes on
+		j.own.add(head{stream: s.id, kind: noteFlushed}, flushedNote(&filled, true))
 	}
 	if cp != nil && (p.kind == 0 || cp.Index <= p.last) {
 		j.own.add(head{stream: s.id, kind: noteCheckpoint}, encodeCheckpoint(cp))

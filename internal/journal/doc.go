@@ -1,17 +1,17 @@
 // Package journal keeps everything that a node has on one data disk.
 //
-//	                WriteEach                       WriteLazy
-//	                    |                               |
-//	  each road: one log for all streams      lazy road: each stream's own
-//	  group commit, one flush a call          segment, in the page cache
-//	                    |                               |
-//	            wal/NNNNNNNN.wal                seg/NNNNNNNNNNNNNNNN.seg
-//	                    |                               ^
-//	                  Clean  -- 64 KiB a stream or more -+
-//	                    |
-//	                    +---- less, and checkpoints --> pack/NNNNNNNNNNNNNNNN.pack
-//	                    |
-//	             overwritten again
+//	              WriteEach                       WriteLazy
+//	                  |                               |
+//	each road: one log for all streams      lazy road: each stream's own
+//	group commit, one flush a call          segment, in the page cache
+//	                  |                               |
+//	          wal/NNNNNNNN.wal                seg/NNNNNNNNNNNNNNNN.seg
+//	                  |                               ^
+//	                Clean  -- 64 KiB a stream or more -+
+//	                  |
+//	                  +---- less, and checkpoints --> pack/NNNNNNNNNNNNNNNN.pack
+//	                  |
+//	           overwritten again
 //
 // The road belongs to the stream. Votes, cuts, rules and all else that must not be
 // forgotten go through the log on either road. docs/FORMAT.md draws every byte.

@@ -77,14 +77,16 @@ type Journal struct {
 	graves     []*handle
 	waiting    []*stream // that have a checkpoint to note, or segments to flush
 	applied    uint64    // the last write that streams show
+	covered    uint64    // the last generation that packs cover
 	begun      uint64    // the generation that is written to, 0: none in this run
 	number     uint64    // of the last segment or pack
 	turns      uint64
 	failed     error
 	closed     bool
 	recovering bool
-	keepAll    bool    // damage was found: nothing that nobody names is removed
-	doubt      *Damage // while recovering: flushed bytes are not there, of nobody knows whom
+	ends       []segmentEnd // while recovering: open segments that cannot go on
+	keepAll    bool         // damage was found: nothing that nobody names is removed
+	doubt      *Damage      // while recovering: flushed bytes are not there, of nobody knows whom
 	report     core.DiskReport
 	stats      Stats
 	round      []core.StreamID // that the cleaner has yet to look at

@@ -20,18 +20,14 @@ func (j *Journal) WriteLazy(ws []core.Write) ([]Refusal, error) {
 	r := round{group: group{j: j, writes: j.lazy[:0], turn: j.nextTurn(), room: j.room()}}
 	defer r.letGo()
 	for i := range ws {
-		w := &ws[i]
-		if w.Fill && w.Install != nil { // what is filled in comes before
-			rest := *w
-			rest.Fill, rest.Entries = false, nil
-			if err := r.take(&core.Write{ID: w.ID, Stream: w.Stream, Fill: true,
-				Entries: w.Entries}); err != nil {
+		for _, w := range inOrder(&ws[i]) {
+			ok, err := r.take(w)
+			if err != nil {
 				return r.refused, err
 			}
-			w = &rest
-		}
-		if err := r.take(w); err != nil {
-			return r.refused, err
+			if !ok {
+				break
+			}
 		}
 	}
 	err := r.finish()
@@ -39,17 +35,34 @@ func (j *Journal) WriteLazy(ws []core.Write) ([]Refusal, error) {
 	return r.refused, err
 }
 
+// inOrder parts a Write where its notes and its entries go another way than its
+// fields: what is filled in comes before an install, votes and trims after entries.
+func inOrder(w *core.Write) []*core.Write {
+	if len(w.Entries) == 0 || w.State == nil && w.Trim == 0 && (!w.Fill || w.Install == nil) {
+		return []*core.Write{w}
+	}
+	first, then := *w, *w
+	first.State, first.Trim, first.Checkpoint, first.Reclaim = nil, 0, nil, nil
+	then.Keep, then.Remove, then.Cut, then.Entries, then.Fill = nil, false, 0, nil, false
+	if w.Fill {
+		first.Install, first.Cut = nil, 0
+		then.Cut = w.Cut
+	} else {
+		then.Install = nil
+	}
+	return []*core.Write{&first, &then}
+}
+
 // take plans a Write, or refuses it; an error is the journal's end.
-func (r *round) take(w *core.Write) error {
-	err := r.plan(w)
-	if err == nil {
-		return nil
+func (r *round) take(w *core.Write) (ok bool, err error) {
+	if err = r.plan(w); err == nil {
+		return true, nil
 	}
 	if core.KindOf(err) == core.Unknown {
-		return r.j.fail(err)
+		return false, r.j.fail(err)
 	}
 	r.refuse(w, err)
-	return nil
+	return false, nil
 }
 
 var errBarred = fmt.Errorf("an earlier write of the stream was refused: %w", syscall.ENOSPC)
@@ -59,9 +72,14 @@ var errBarred = fmt.Errorf("an earlier write of the stream was refused: %w", sys
 type round struct {
 	group
 	appends []lazyAppend
-	has     map[core.StreamID]bool // streams with entries in appends
+	has     map[lazyList]bool // with entries in appends
 	newFile bool
 	buf     []byte
+}
+
+type lazyList struct {
+	stream core.StreamID
+	fill   bool
 }
 
 type lazyAppend struct {
@@ -70,7 +88,10 @@ type lazyAppend struct {
 }
 
 func (r *round) plan(w *core.Write) error {
-	if (w.Remove || w.Install != nil || w.Cut != 0) && r.has[w.Stream] {
+	again := w.Fill && len(w.Entries) > 0 && w.Entries[0].Index <= r.stream(w.Stream).fillTip
+	if (w.Remove || w.Install != nil || w.Cut != 0 || w.State != nil || w.Trim != 0 ||
+		w.Keep != nil || again) &&
+		(r.has[lazyList{w.Stream, false}] || r.has[lazyList{w.Stream, true}]) {
 		if err := r.finish(); err != nil {
 			return err
 		}
@@ -85,6 +106,8 @@ func (r *round) plan(w *core.Write) error {
 	if w.Remove {
 		lw.add(head{stream: w.Stream, kind: noteRemove}, nil)
 		s.tip, s.tipCP, s.tipKnown = 0, 0, false
+		r.end(lazyList{w.Stream, false})
+		r.end(lazyList{w.Stream, true})
 	}
 	if err := r.takeRoad(s, lw, w, core.FlushLazy); err != nil {
 		return err
@@ -93,42 +116,43 @@ func (r *round) plan(w *core.Write) error {
 		if err := r.closeOpen(s, lw, true); err != nil {
 			return err
 		}
+		r.end(lazyList{w.Stream, false})
+		r.end(lazyList{w.Stream, true})
 		lw.add(head{stream: w.Stream, kind: noteInstall}, encodeCheckpoint(w.Install))
 		s.tip, s.tipCP = w.Install.Index, w.Install.Index
 	}
-	ends := w.Remove || w.Install != nil
 	if w.Cut != 0 && w.Cut <= s.tip {
 		if err := r.closeOpen(s, lw, false); err != nil {
 			return err
 		}
-		ends = true
 		lw.add(head{stream: w.Stream, kind: noteCut, index: w.Cut, base: r.j.baseAt(s, w.Cut)}, nil)
 		s.tip = w.Cut - 1
 	}
 	r.notes(lw, w)
 	if len(w.Entries) > 0 {
 		if r.has == nil {
-			r.has = map[core.StreamID]bool{}
+			r.has = map[lazyList]bool{}
 		}
-		if !r.has[w.Stream] {
-			if err := r.segment(s, lw, w, ends); err != nil {
+		if l := (lazyList{w.Stream, w.Fill}); !r.has[l] {
+			if err := r.segment(s, lw, w); err != nil {
 				return err
 			}
 		}
-		r.has[w.Stream] = true
-		if !w.Fill {
-			s.tip = w.Entries[len(w.Entries)-1].Index
+		r.has[lazyList{w.Stream, w.Fill}] = true
+		if last := w.Entries[len(w.Entries)-1].Index; w.Fill {
+			s.fillTip = last
+		} else {
+			s.tip = last
 		}
 	}
 	r.appends = append(r.appends, lazyAppend{s, w})
 	return nil
 }
 
-// segment sees to it that the stream has an open segment with room. ended says that
-// a note before it in this round ends the one that is open now.
-func (r *round) segment(s *stream, lw *logWrite, w *core.Write, ended bool) error {
+// segment sees to it that the stream has an open segment with room.
+func (r *round) segment(s *stream, lw *logWrite, w *core.Write) error {
 	old, roll := r.j.openPart(s, w.Fill)
-	if !ended && old.kind != 0 {
+	if old.kind != 0 && !r.ended[lazyList{s.id, w.Fill}] {
 		if !roll && old.last < w.Entries[0].Index {
 			return nil
 		}
@@ -168,17 +192,28 @@ func (j *Journal) openPart(s *stream, fill bool) (p part, roll bool) {
 
 // closeOpen flushes the open segment, if there is one, and notes that it ends here.
 func (g *group) closeOpen(s *stream, lw *logWrite, fill bool) error {
-	g.hold()
+	l := lazyList{s.id, fill}
 	p, _ := g.j.openPart(s, fill)
-	if p.kind == 0 {
+	if p.kind == 0 || g.ended[l] {
 		return nil
 	}
+	g.hold()
+	g.end(l)
+	p, _ = g.j.openPart(s, fill)
 	if err := g.j.syncSegment(p.file); err != nil {
 		return err
 	}
 	p.flags &^= partOpen
 	lw.add(head{stream: s.id, kind: noteFlushed}, flushedNote(&p, fill))
 	return nil
+}
+
+// end notes that the open segment ends with the notes that are gathered.
+func (g *group) end(l lazyList) {
+	if g.ended == nil {
+		g.ended = map[lazyList]bool{}
+	}
+	g.ended[l] = true
 }
 
 func flushedNote(p *part, fill bool) []byte {
@@ -255,7 +290,8 @@ func (g *group) letGo() {
 // takeRoad notes that a stream takes another road from here on. The old one is
 // flushed first.
 func (g *group) takeRoad(s *stream, lw *logWrite, w *core.Write, road core.Flush) error {
-	if s.tipRoad == road || s.tipKnown && len(w.Entries) == 0 && w.Install == nil {
+	if s.tipRoad == road || len(w.Entries) == 0 && w.Install == nil &&
+		(s.tipKnown || w.State == nil) {
 		return nil
 	}
 	g.hold()
@@ -281,6 +317,7 @@ func (r *round) finish() error {
 		}
 	}
 	before := len(r.refused)
+	r.ended = nil
 	if err := r.commit(); err != nil {
 		return err
 	}
@@ -338,7 +375,11 @@ func (r *round) append(s *stream, w *core.Write) error {
 	f, err := j.file(h)
 	if err == nil {
 		if _, err = f.WriteAt(b, pos); noSpace(err) {
-			f.Truncate(pos)
+			if e := f.Truncate(pos); e == nil {
+				e = f.Sync() // so that nothing of it comes back
+			} else {
+				err = e
+			}
 		}
 	}
 	j.release([]*handle{h})
@@ -354,9 +395,7 @@ func (r *round) append(s *stream, w *core.Write) error {
 		b, pos = b[hd.size():], pos+hd.size()
 	}
 	s.known = true
-	if !w.Fill {
-		j.wait(s) // to be flushed when it rests
-	}
+	j.wait(s) // to be flushed when it rests
 	return nil
 }
 

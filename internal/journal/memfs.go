@@ -93,9 +93,17 @@ func (m *MemFS) Kill() *MemFS {
 // Crash cuts the power and gives the disk to the next process. Of what was not
 // flushed, keptPercent of the sectors and directory entries survive.
 func (m *MemFS) Crash(seed uint64, keptPercent int) *MemFS {
+	n := m.Crashed(seed, keptPercent)
+	m.mu.Lock()
+	m.run.dead = true
+	m.mu.Unlock()
+	return n
+}
+
+// Crashed gives what Crash would give, and leaves the disk and its process alone.
+func (m *MemFS) Crashed(seed uint64, keptPercent int) *MemFS {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.run.dead = true
 	rng := rand.New(rand.NewPCG(seed, 0x74726e65))
 	kept := func() bool { return rng.IntN(100) < keptPercent }
 	n := NewMemFS()

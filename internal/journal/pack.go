@@ -192,7 +192,7 @@ func (j *Journal) showPack(p *pack, dir []byte, seq uint64) error {
 		if d.bad {
 			break
 		}
-		s.home, s.skip = p.number, seq
+		s.home, s.buried, s.skip = p.number, s.removed, seq
 		j.streams[s.id] = s
 	}
 	return d.end()

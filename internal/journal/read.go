@@ -172,9 +172,16 @@ func (r *reader) part(h *handle, p *part, pos int64, fn func(*head, []byte) bool
 		need := int64(0)
 		for pos+at < p.end {
 			n, more := skip(p.kind, b[at:], pos+at)
-			if at += n; more > 0 || pos+at >= p.end {
+			if more > 0 {
 				need = more
 				break
+			}
+			if n > 0 { // an empty write may follow
+				at = min(at+n, p.end-pos)
+				if at >= int64(len(b)) {
+					break
+				}
+				continue
 			}
 			hd, err := parseHead(b[at:])
 			if int64(len(b))-at < headBytes {

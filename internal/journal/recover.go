@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path"
 	"sort"
 	"strconv"
@@ -21,6 +20,7 @@ func (j *Journal) recover() error {
 	if err != nil {
 		return err
 	}
+	j.covered = covered
 	if err := j.readLogs(covered); err != nil {
 		return err
 	}
@@ -35,7 +35,6 @@ func (j *Journal) recover() error {
 		if !s.known || s.removed {
 			continue
 		}
-		was := s.damage
 		if s.damage == "" && j.doubt != nil {
 			s.damage = j.doubt.Error()
 		}
@@ -47,7 +46,7 @@ func (j *Journal) recover() error {
 			return err
 		}
 		j.report.Streams = append(j.report.Streams, r)
-		if s.damage != was {
+		if s.damage != "" {
 			hurt = append(hurt, s)
 		}
 	}
@@ -57,16 +56,29 @@ func (j *Journal) recover() error {
 	return j.remember(hurt)
 }
 
+// segmentEnd is an open segment that cannot go on.
+type segmentEnd struct {
+	stream core.StreamID
+	p      part
+	fill   bool
+}
+
 // remember notes damage that was found, so that it is known after the file where it
-// was found is gone.
+// was found is gone, and segments that cannot go on.
 func (j *Journal) remember(hurt []*stream) error {
 	j.recovering = false
-	if len(hurt) == 0 {
+	if len(hurt) == 0 && len(j.ends) == 0 {
 		return nil
 	}
 	j.own.reset()
+	for i := range j.ends {
+		e := &j.ends[i]
+		j.own.add(head{stream: e.stream, kind: noteFlushed}, flushedNote(&e.p, e.fill))
+	}
 	for _, s := range hurt {
 		j.own.add(head{stream: s.id, kind: noteDamage}, []byte(s.damage))
+		// what follows is no part of the tail that was reported
+		j.own.add(head{stream: s.id, kind: noteCut, index: s.last + 1, base: -1}, nil)
 	}
 	err := j.commit(&j.own)
 	if core.KindOf(err) == core.Full {
@@ -208,6 +220,7 @@ func (j *Journal) openSegments(s *stream) error {
 			d := *p
 			s.durable = &d
 		}
+		j.wait(s)
 		if err := j.extend(s, p, fill); err != nil {
 			return err
 		}
@@ -226,9 +239,13 @@ func (j *Journal) extend(s *stream, p *part, fill bool) error {
 	f, err := j.file(h)
 	var d *Damage
 	if errors.As(err, &d) {
-		if p.end > p.pos || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		if p.end > p.pos || j.report.Clean || j.report.SameBoot {
 			j.blame(d, s.id)
+		} else {
+			j.note(&Damage{h.name, d.Offset, fmt.Errorf("it was never flushed: %w", d.Err)})
 		}
+		p.flags &^= partOpen
+		j.ends = append(j.ends, segmentEnd{s.id, *p, fill})
 		return nil
 	}
 	if err != nil {
@@ -240,6 +257,7 @@ func (j *Journal) extend(s *stream, p *part, fill bool) error {
 	}
 	if size < p.end {
 		j.blame(&Damage{h.name, size, errors.New("it is cut off")}, s.id)
+		p.flags &^= partOpen
 		return nil
 	}
 	b := make([]byte, size-p.end)
@@ -254,7 +272,7 @@ func (j *Journal) extend(s *stream, p *part, fill bool) error {
 			err = errors.New("another frame is expected here")
 		}
 		if err != nil {
-			return j.ragged(s, h.name, at, b, err)
+			return j.ragged(s, fill, h.name, at, b, err)
 		}
 		s.entered(&hd, data, place{inSegment, p.file, at})
 		b, at = b[hd.size():], at+hd.size()
@@ -265,18 +283,23 @@ func (j *Journal) extend(s *stream, p *part, fill bool) error {
 // ragged judges a segment whose end cannot be read. A killed process may leave a
 // last write in part, a power cut anything. What is bad and whole, on a machine that
 // did not stop, is damage.
-func (j *Journal) ragged(s *stream, name string, at int64, b []byte, err error) error {
+func (j *Journal) ragged(s *stream, fill bool, name string, at int64, b []byte,
+	err error) error {
 	h, bad := parseHead(b)
 	whole := bad == nil && int64(len(b)) >= h.size() || bad != nil && len(b) >= headBytes
 	d := &Damage{name, at, err}
 	if j.report.Clean || j.report.SameBoot && whole {
 		j.blame(d, s.id)
+		s.open(fill).flags &^= partOpen
 		return nil
 	}
 	j.note(&Damage{name, at, fmt.Errorf("the end was not flushed and is cut off: %w", err)})
 	if f, err := j.fs.Open(name); err == nil { // so that nothing of it can come back
 		defer f.Close()
-		return f.Truncate(at)
+		if err := f.Truncate(at); err != nil {
+			return err
+		}
+		return f.Sync()
 	}
 	return nil
 }

@@ -13,11 +13,11 @@ import (
 // keep of it is copied to segments of their own or to a new pack, that is flushed,
 // and then the file may be overwritten. Old packs go the same way.
 func (j *Journal) recycle() (did bool, err error) {
-	j.release(nil)
 	r := j.planRecycle()
 	if r == nil {
 		return false, j.freeRetired()
 	}
+	defer j.release(r.pins)
 	if r.pack, err = j.newPack(); err == nil {
 		err = r.copyAll()
 	}
@@ -25,12 +25,14 @@ func (j *Journal) recycle() (did bool, err error) {
 		err = r.finish()
 	}
 	if err != nil {
-		r.pack.drop()
-		for _, n := range r.made {
-			j.mu.Lock()
-			j.doom(fileKey{inSegment, n})
-			j.mu.Unlock()
+		if r.pack != nil {
+			r.pack.drop()
 		}
+		j.mu.Lock()
+		for _, n := range r.made {
+			j.doom(fileKey{inSegment, n})
+		}
+		j.mu.Unlock()
 		return true, err
 	}
 	return true, j.freeRetired()
@@ -46,26 +48,29 @@ type recycling struct {
 	pack    *packWriter
 	made    []uint64 // new segments
 	dirty   []uint64 // segments to flush
+	pins    []*handle
 	copied  int64
 	scratch []byte
 }
 
 // move is what a stream has in the files that go.
 type move struct {
-	s       *stream
-	runs    []run
-	cp      bool // its checkpoint is in them
-	cpAt    place
-	cpNew   place
-	cpIndex core.Index
-	keep    keeper
+	s      *stream
+	runs   []run
+	cp     bool // its checkpoint is in them
+	cpAt   place
+	cpNew  place
+	keep   keeper
+	tell   bool // it is in the new pack's directory
+	buried bool // as removed
 }
 
 // run is consecutive parts that become one, or none.
 type run struct {
 	old   []part
-	into  *part // the segment before them, which they are appended to
-	made  part  // kind 0: nothing of them is needed
+	into  *part   // the segment before them, which they are appended to
+	file  *handle // of into
+	made  part    // kind 0: nothing of them is needed
 	moved bool
 }
 
@@ -100,19 +105,19 @@ func (j *Journal) planRecycle() *recycling {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var gens []uint64
-	for g := range j.logs {
-		gens = append(gens, g)
+	for g, f := range j.logs {
+		if !f.retired {
+			gens = append(gens, g)
+		}
 	}
 	slices.Sort(gens)
 	full := len(gens)
 	if j.current(gens) {
 		full--
 	}
-	r := &recycling{j: j}
+	r := &recycling{j: j, covered: j.covered}
 	if full > j.opt.LogFiles && j.logs[gens[0]].inflight == 0 {
 		r.log, r.covered = j.logs[gens[0]], gens[0]
-	} else if len(j.packs) > 0 {
-		r.covered = gens0(gens, j.wal.gen)
 	}
 	r.old = j.wornPack()
 	if r.log == nil && r.old == nil {
@@ -138,14 +143,6 @@ func (j *Journal) planRecycle() *recycling {
 	}
 	sort.Slice(r.moves, func(a, b int) bool { return r.moves[a].s.id < r.moves[b].s.id })
 	return r
-}
-
-// gens0 gives the generation below the oldest that is live.
-func gens0(gens []uint64, last uint64) uint64 {
-	if len(gens) > 0 {
-		return gens[0] - 1
-	}
-	return last
 }
 
 // current says whether the last of the live files is the one that is written to.
@@ -200,7 +197,7 @@ func (r *recycling) goesAt(k placeKind, file uint64) bool {
 
 // plan lists what a stream has in the files that go. Call it with mu held.
 func (r *recycling) plan(s *stream) *move {
-	m := &move{s: s, keep: s.keeper(), cpIndex: s.cp.Index}
+	m := &move{s: s, keep: s.keeper()}
 	if s.hasCP && r.goesAt(s.cpAt.kind, s.cpAt.file) {
 		m.cp, m.cpAt = true, s.cpAt
 	}
@@ -220,7 +217,8 @@ func (r *recycling) plan(s *stream) *move {
 				if from > 0 && ps[from-1].kind == inSegment && ps[from-1].flags == 0 &&
 					ps[from-1].bytes()+bytes <= r.j.segmentBytes(s) {
 					p := ps[from-1]
-					u.into = &p
+					u.into, u.file = &p, r.j.pin(p.kind, p.file)
+					r.pins = append(r.pins, u.file)
 				}
 				m.runs = append(m.runs, u)
 				continue
@@ -410,17 +408,15 @@ func (r *recycling) finish() error {
 	e := encode()
 	j.mu.Lock()
 	seq := j.applied
-	var told []*stream
+	var told []*move
 	for _, m := range r.moves {
-		if !m.s.removed || r.older() {
-			told = append(told, m.s)
+		if m.tell = !m.s.removed || m.s.home != 0 && !(m.s.buried && r.oldest(m.s)); m.tell {
+			told = append(told, m)
 		}
 	}
 	e.uint(uint64(len(told)))
-	for _, m := range r.moves {
-		if m.s.removed && !r.older() {
-			continue
-		}
+	for _, m := range told {
+		m.buried = m.s.removed
 		s := *m.s
 		if m.cp && s.cpAt == m.cpAt {
 			s.cpAt = m.cpNew
@@ -434,17 +430,24 @@ func (r *recycling) finish() error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.packs = append(j.packs, p)
+	j.packs, j.covered = append(j.packs, p), r.covered
 	for _, m := range r.moves {
 		s := m.s
-		s.home = p.number
 		if m.cp && s.cpAt == m.cpAt {
 			s.cpAt = m.cpNew
 		}
 		s.parts, s.fill = m.apply(s.parts), m.apply(s.fill)
 		s.ver++
-		if s.removed && !r.older() && s.touched <= r.covered {
+		if m.tell {
+			s.home, s.buried = p.number, m.buried
+		} else if s.removed && s.touched <= r.covered {
 			delete(j.streams, s.id)
+		}
+		m.keepFiles()
+	}
+	for _, n := range r.made {
+		if !r.named(n) {
+			j.doom(fileKey{inSegment, n})
 		}
 	}
 	if r.log != nil {
@@ -459,13 +462,28 @@ func (r *recycling) finish() error {
 	return nil
 }
 
-// older says whether a pack stays that may mention a removed stream.
-func (r *recycling) older() bool {
-	n := len(r.j.packs)
-	if r.old != nil {
-		n--
+// oldest says whether a stream's last mention is in the pack that goes: what came
+// before that is gone for certain, so that nothing can bring a removed stream back.
+func (r *recycling) oldest(s *stream) bool { return r.old != nil && s.home == r.old.number }
+
+// named says whether a stream has a part in a new segment.
+func (r *recycling) named(n uint64) bool {
+	for _, m := range r.moves {
+		if m.s.anyIn(inSegment, n) {
+			return true
+		}
 	}
-	return n > 0
+	return false
+}
+
+// keepFiles keeps segments that were appended to and given up meanwhile for what
+// they held before.
+func (m *move) keepFiles() {
+	for i := range m.runs {
+		if u := &m.runs[i]; u.file != nil && m.s.anyIn(inSegment, u.into.file) {
+			u.file.doomed = false
+		}
+	}
 }
 
 // apply puts the new parts in the place of those that moved. What was cut off or
@@ -508,14 +526,18 @@ func same(a, b *part) bool { return a.kind == b.kind && a.file == b.file && a.po
 func (m *move) runAt(ps []part) (*run, int) {
 	for i := range m.runs {
 		u := &m.runs[i]
-		if !u.moved || !same(&u.old[0], &ps[0]) {
+		if !u.moved {
 			continue
 		}
-		n := 0
-		for n < len(ps) && n < len(u.old) && same(&ps[n], &u.old[n]) {
-			n++
+		for k := range u.old { // the first may have been given up meanwhile
+			n := 0
+			for n < len(ps) && k+n < len(u.old) && same(&ps[n], &u.old[k+n]) {
+				n++
+			}
+			if n > 0 {
+				return u, n
+			}
 		}
-		return u, n
 	}
 	return nil, 0
 }

@@ -72,6 +72,7 @@ type stream struct {
 
 	turn     uint64     // the call of the writer for which tip stands
 	tip      core.Index // last, and what the writer is about to append
+	fillTip  core.Index
 	tipCP    core.Index
 	tipRoad  core.Flush
 	tipKnown bool
@@ -83,6 +84,7 @@ type stream struct {
 	roll     bool   // the open segment is old enough to end
 	durable  *part  // the open segment as it was when last flushed
 	home     uint64 // the pack that mentions it last
+	buried   bool   // as removed
 	touched  uint64 // the log generation that it was last noted in
 	skip     uint64 // while recovering: writes up to here are known already
 	cleaned  core.Index
@@ -105,6 +107,10 @@ func (s *stream) entered(h *head, data []byte, at place) {
 			*ps, _ = cutParts(*ps, h.index)
 		}
 	} else {
+		if s.last >= h.index { // an index comes again only after a cut
+			*ps, _ = cutParts(*ps, h.index)
+			s.ver++
+		}
 		s.last = h.index
 	}
 	appendPart(ps, h, data, at)
@@ -197,7 +203,7 @@ func (s *stream) note(h *head, data []byte, at place, gone func([]part)) error {
 	case noteRemove:
 		gone(s.parts)
 		gone(s.fill)
-		*s = stream{id: s.id, known: true, removed: true, life: s.life + 1, ver: s.ver + 1, home: s.home,
+		*s = stream{id: s.id, known: true, removed: true, life: s.life + 1, ver: s.ver + 1, home: s.home, buried: s.buried,
 			touched: s.touched, skip: s.skip}
 	case noteInstall:
 		return s.install(data, at, gone)
@@ -213,6 +219,9 @@ func (s *stream) note(h *head, data []byte, at place, gone func([]part)) error {
 		if err != nil {
 			return err
 		}
+		if s.hasCP && c.Index < s.cp.Index {
+			break // it waited for a flush, and a later one came by the other road
+		}
 		s.checkpoint(c, at)
 		s.trim(gone)
 	case noteTrim:
@@ -220,7 +229,9 @@ func (s *stream) note(h *head, data []byte, at place, gone func([]part)) error {
 		s.trim(gone)
 	case noteReclaim:
 		d := decode(data)
-		s.reclaim = d.reclaim()
+		if r := d.reclaim(); s.reclaim == nil || r.Below >= s.reclaim.Below {
+			s.reclaim = r
+		}
 		return d.end()
 	case noteKeep:
 		d := decode(data)

@@ -65,7 +65,8 @@ type group struct {
 	room    bool
 	refused []Refusal
 	barred  map[core.StreamID]bool
-	held    bool // journal.shape, until the notes are applied
+	ended   map[lazyList]bool // open segments that end with these notes
+	held    bool              // journal.shape, until the notes are applied
 }
 
 // split begins a write of the log where there is none or the last one is large.
@@ -250,6 +251,8 @@ func (g *group) encode(w *core.Write, road core.Flush) error {
 	if w.Remove {
 		lw.add(head{stream: w.Stream, kind: noteRemove}, nil)
 		s.tip, s.tipCP, s.tipKnown = 0, 0, false
+		g.end(lazyList{w.Stream, false})
+		g.end(lazyList{w.Stream, true})
 	}
 	if err := g.takeRoad(s, lw, w, road); err != nil {
 		return err
@@ -258,10 +261,16 @@ func (g *group) encode(w *core.Write, road core.Flush) error {
 		g.entries(s, lw, w, flagFill)
 	}
 	if w.Install != nil {
+		if err := g.closeOpen(s, lw, true); err != nil {
+			return err
+		}
 		lw.add(head{stream: w.Stream, kind: noteInstall}, encodeCheckpoint(w.Install))
 		s.tip, s.tipCP = w.Install.Index, w.Install.Index
 	}
 	if w.Cut != 0 && w.Cut <= s.tip {
+		if err := g.closeOpen(s, lw, false); err != nil {
+			return err
+		}
 		lw.add(head{stream: w.Stream, kind: noteCut, index: w.Cut, base: g.j.baseAt(s, w.Cut)}, nil)
 		s.tip = w.Cut - 1
 	}
@@ -270,6 +279,9 @@ func (g *group) encode(w *core.Write, road core.Flush) error {
 	}
 	g.notes(lw, w)
 	if w.Checkpoint != nil {
+		if err := g.closeOpen(s, lw, false); err != nil { // what it covers must be flushed
+			return err
+		}
 		lw.add(head{stream: w.Stream, kind: noteCheckpoint}, encodeCheckpoint(w.Checkpoint))
 	}
 	if w.Reclaim != nil {
@@ -314,6 +326,9 @@ func (g *group) stream(id core.StreamID) *stream {
 	s := g.j.streamOf(id)
 	if s.turn != g.turn {
 		s.turn, s.tip, s.tipRoad, s.tipCP, s.tipKnown = g.turn, s.last, s.road, s.cp.Index, s.known
+		if s.fillTip = 0; len(s.fill) > 0 {
+			s.fillTip = s.fill[len(s.fill)-1].last
+		}
 	}
 	return s
 }
