@@ -148,6 +148,9 @@ const joinBytesMax = 64 << 10
 // joins says whether an entry may belong to part p: it comes next in the same file,
 // and less lies between than the part has already.
 func (p *part) joins(h *head, at place) bool {
+	if (h.flags&flagFill != 0) != (p.flags&partFill != 0) {
+		return false
+	}
 	if p.flags&partCut != 0 || p.kind != at.kind || p.file != at.file || h.index <= p.last || at.pos < p.end {
 		return false
 	}
