@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"time"
 
 	"trine/internal/front"
 	"trine/internal/front/admin"
@@ -20,10 +21,20 @@ const (
 	addressRocket = "rocket"
 )
 
+// memberMax is how long the front ends wait for the node to be seen as a member by
+// its own catalog. Later they serve what needs no majority.
+const memberMax = 5 * time.Second
+
 // fronts are the protocols that a node speaks, and their listeners.
 type fronts struct {
-	servers []interface{ Shutdown(context.Context) error }
-	closers []func()
+	services []shutter
+	closers  []func()
+	budget   *front.Budget
+}
+
+// shutter is a listener's server.
+type shutter interface {
+	Shutdown(ctx context.Context) error
 }
 
 // addresses are what the other nodes are told of the listeners.
@@ -39,21 +50,21 @@ func (c *config) addresses() map[string]string {
 }
 
 // start opens all listeners that are wanted.
-func (f *fronts) start(c *config, core front.Core, http *admin.Admin, log *slog.Logger) error {
-	budget := front.NewBudget(front.NodeBytesMax)
+func (f *fronts) start(c *config, core front.Core, log *slog.Logger) error {
+	f.budget = front.NewBudget(front.NodeBytesMax)
 	clock := front.SystemClock()
-	open := func(name, flag, at string, o func(front.Wire) front.Conn) error {
-		l, err := listen(flag, at)
+	open := func(name, at string, o func(front.Wire) front.Conn) error {
+		l, err := listen(name, at)
 		if err != nil {
 			return err
 		}
-		f.servers = append(f.servers, front.Serve(l, front.Options{Name: name, Open: o, Budget: budget,
-			Clock: clock, Log: log}))
+		f.services = append(f.services, front.Serve(l, front.Options{Name: name, Open: o,
+			Budget: f.budget, Clock: clock, Log: log}))
 		return nil
 	}
 	if c.AMQP.Listen != off {
 		a := amqp.New(core, amqp.Options{Log: log})
-		if err := open("amqp", "amqp", c.AMQP.Listen, a.Open); err != nil {
+		if err := open("amqp", c.AMQP.Listen, a.Open); err != nil {
 			return err
 		}
 	}
@@ -61,37 +72,62 @@ func (f *fronts) start(c *config, core front.Core, http *admin.Admin, log *slog.
 		k := kafka.New(core, kafka.Config{DefaultCopies: c.Kafka.Copies, MinInSync: c.Kafka.MinInSync,
 			Partitions: c.Kafka.Partitions, AutoCreate: c.Kafka.AutoCreate, Log: log, Now: clock})
 		f.closers = append(f.closers, k.Close)
-		if err := open("kafka", "kafka", c.Kafka.Listen, k.Open); err != nil {
+		if err := open("kafka", c.Kafka.Listen, k.Open); err != nil {
 			return err
 		}
 	}
-	if c.RocketMQ.NameServer != off || c.RocketMQ.Broker != off {
-		l := rocket.Listen{Budget: budget, Clock: clock, Log: log}
-		for _, one := range []struct {
-			l        *net.Listener
-			flag, at string
-		}{{&l.NameServer, "nameserver", c.RocketMQ.NameServer}, {&l.Broker, "broker", c.RocketMQ.Broker}} {
-			if one.at == off {
-				continue
-			}
-			var err error
-			if *one.l, err = listen(one.flag, one.at); err != nil {
-				return err
-			}
-		}
-		f.servers = append(f.servers, rocket.New(core, rocket.Options{Log: log}).Serve(l))
+	if c.RocketMQ.Broker == off && c.RocketMQ.NameServer == off {
+		return nil
 	}
+	l := rocket.Listen{Budget: f.budget, Clock: clock, Log: log}
+	for _, one := range []struct {
+		flag, at string
+		to       *net.Listener
+	}{{"nameserver", c.RocketMQ.NameServer, &l.NameServer}, {"broker", c.RocketMQ.Broker, &l.Broker}} {
+		if one.at == off {
+			continue
+		}
+		got, err := listen(one.flag, one.at)
+		if err != nil {
+			if l.NameServer != nil {
+				l.NameServer.Close()
+			}
+			return err
+		}
+		*one.to = got
+	}
+	f.services = append(f.services, rocket.New(core, rocket.Options{Log: log}).Serve(l))
 	return nil
 }
 
 // stop lets all connections end, at once, and waits for them.
 func (f *fronts) stop(ctx context.Context) {
 	var wait sync.WaitGroup
-	for _, s := range f.servers {
+	for _, s := range f.services {
 		wait.Go(func() { s.Shutdown(ctx) }) // waited for below
 	}
 	wait.Wait()
 	for _, c := range f.closers {
 		c()
+	}
+}
+
+// awaitMember waits until this run shows in the node's own copy of the catalog.
+func awaitMember(ctx context.Context, c front.Core, ended <-chan struct{}) {
+	ctx, cancel := context.WithTimeout(ctx, memberMax)
+	defer cancel()
+	for {
+		for _, n := range c.Cluster().Nodes() {
+			if n.Peer == c.Self() && n.Alive {
+				return
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ended:
+			return
+		case <-time.After(2 * time.Millisecond):
+		}
 	}
 }

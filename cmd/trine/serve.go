@@ -141,7 +141,8 @@ func (s *server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.fronts.start(c, seam{s.node}, s.admin, s.log); err != nil {
+	awaitMember(ctx, seam{s.node}, s.node.Done())
+	if err := s.fronts.start(c, seam{s.node}, s.log); err != nil {
 		return err
 	}
 	s.admin.Begin(seam{s.node})
