@@ -34,6 +34,10 @@ func (s *Shard) enter(m *core.Enter, wait core.Time, who asker) {
 		s.refuse(who, s.notLeader("append", m.Stream))
 		return
 	}
+	if len(c.refused) > 0 {
+		s.refuse(who, &core.Error{Op: "append", Name: c.def.Name, Kind: core.Full, Detail: "the disk of its leader is full"})
+		return
+	}
 	if c.sealing != nil {
 		s.refuse(who, &core.Error{Op: "append", Name: c.def.Name, Kind: core.Unavailable,
 			Detail: "its kind of replication is being changed"})

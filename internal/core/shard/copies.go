@@ -45,6 +45,7 @@ type copyOf struct {
 	acks     []ack
 	lender   *lender
 
+	refused     []writeRef // found no room, to be written again in this order
 	waiters     []*reader
 	woken       core.Offset
 	wokenLeads  bool
@@ -59,7 +60,7 @@ type writeRef struct {
 	c          *copyOf
 	id         uint64 // the replica's own; 0: none
 	checkpoint *core.Checkpoint
-	then       func()
+	write      core.Write // as it was asked: it is asked again where it found no room
 }
 
 // hosts says whether c is still the copy of its stream on this disk.
@@ -206,13 +207,18 @@ func (s *Shard) work(c *copyOf) {
 func (s *Shard) write(c *copyOf, w *core.Write) {
 	out := *w
 	out.ID, out.Stream, out.Road = s.id(), c.id, c.road
-	s.writes[out.ID] = writeRef{c: c, id: w.ID}
+	ref := writeRef{c: c, id: w.ID, write: out}
 	if w.Install != nil {
 		if err := s.take(c, w.Install); err != nil {
 			s.note(8, "a checkpoint cannot be read", "stream", c.id, "err", err)
 			s.out.Stop = err
 		}
 	}
+	if len(c.refused) > 0 {
+		c.refused = append(c.refused, ref)
+		return
+	}
+	s.writes[out.ID] = ref
 	s.out.Writes = append(s.out.Writes, out)
 }
 
@@ -222,9 +228,6 @@ func (s *Shard) flushed(id uint64, err error) {
 		return
 	}
 	delete(s.writes, id)
-	if w.then != nil {
-		w.then()
-	}
 	if w.c == nil || !s.hosts(w.c) {
 		return
 	}
@@ -253,7 +256,7 @@ func (s *Shard) failed(id uint64, err error) {
 		return
 	}
 	delete(s.writes, id)
-	if core.KindOf(err) == core.Full {
+	if k := core.KindOf(err); k == core.Full || k == core.Invalid && w.c != nil && len(w.c.refused) > 0 {
 		s.full(w, err)
 		return
 	}
@@ -384,7 +387,7 @@ func (s *Shard) makeCheckpoint(c *copyOf) {
 		w.Reclaim = &r
 	}
 	c.making, c.bytesSince = true, 0
-	s.writes[w.ID] = writeRef{c: c, checkpoint: cp}
+	s.writes[w.ID] = writeRef{c: c, checkpoint: cp, write: w}
 	s.out.Writes = append(s.out.Writes, w)
 }
 

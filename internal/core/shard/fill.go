@@ -160,7 +160,7 @@ func (s *Shard) filled(p *peer, m *core.Filled) {
 	}
 	if len(es) > 0 {
 		w := core.Write{ID: s.id(), Stream: c.id, Road: c.road, Fill: true, Entries: es}
-		s.writes[w.ID] = writeRef{c: c}
+		s.writes[w.ID] = writeRef{c: c, write: w}
 		s.out.Writes = append(s.out.Writes, w)
 	}
 	f.next = m.Next

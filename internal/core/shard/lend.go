@@ -107,6 +107,7 @@ func (s *Shard) decide(c *copyOf) {
 // it lends what may be in somebody's hands, it asks who holds what.
 func (s *Shard) becomeReady(c *copyOf) {
 	if c == s.agreed {
+		s.register()
 		s.resendProposals(true)
 		s.askSync()
 		for _, p := range s.order {

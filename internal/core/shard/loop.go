@@ -115,10 +115,10 @@ func (o Options) withDefaults() Options {
 
 // Step takes what happened since the last call and says what to do.
 func (s *Shard) Step(now core.Now, in []Event, out *Turn) {
-	if s.beatAt == 0 {
-		s.begin(now)
-	}
 	s.now, s.out = now, out
+	if s.beatAt == 0 {
+		s.begin()
+	}
 	for i := range in {
 		s.event(&in[i])
 	}
@@ -135,9 +135,9 @@ func (s *Shard) Step(now core.Now, in []Event, out *Turn) {
 }
 
 // begin starts the clocks of the run.
-func (s *Shard) begin(now core.Now) {
+func (s *Shard) begin() {
+	now := s.now
 	s.beatAt = now.Mono
-	s.now = now
 	for _, n := range s.cfg.Peers {
 		s.peer(n).heard = now.Mono
 	}
@@ -146,6 +146,7 @@ func (s *Shard) begin(now core.Now) {
 			s.peer(m.Node).heard = now.Mono
 		}
 	}
+	s.campaignByRank(s.agreed) // alone it leads at once
 }
 
 func (s *Shard) event(e *Event) {

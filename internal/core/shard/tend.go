@@ -159,9 +159,38 @@ func (s *Shard) checkLeaving() {
 	s.answer(func() { done(nil) })
 }
 
-// full takes that a write found no room. Nothing of it was written: the copy gives up
-// what it leads, and the write is tried again when there is room.
+// full takes that a write found no room. Nothing of it was written, nor of what came
+// behind it: all of it is written again, in order, until there is room. Until then the
+// copy takes nothing new, and a group that it leads finds another leader.
 func (s *Shard) full(w writeRef, err error) {
-	s.note(8, "the disk is full; this node ends so that others take over", "err", err)
-	s.out.Stop = err
+	c := w.c
+	if c == nil || !s.hosts(c) {
+		return
+	}
+	if len(c.refused) == 0 {
+		s.note(8, "the disk is full; what was refused is tried again", "stream", s.nameOf(c), "err", err)
+		s.timers.add(s.now.Mono+fullAgain, func() { s.writeAgain(c) })
+		if c.raft && c.leads {
+			c.rep.Yield(s.now.Mono, 0)
+			s.mark(c)
+		}
+	}
+	c.refused = append(c.refused, w)
+}
+
+// fullAgain is between two tries to write what found no room.
+const fullAgain = 500 * core.Millisecond
+
+func (s *Shard) writeAgain(c *copyOf) {
+	ws := c.refused
+	c.refused = nil
+	if !s.hosts(c) {
+		return
+	}
+	for _, w := range ws {
+		out := w.write
+		out.ID = s.id()
+		s.writes[out.ID] = w
+		s.out.Writes = append(s.out.Writes, out)
+	}
 }

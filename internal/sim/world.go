@@ -1,0 +1,147 @@
+package sim
+
+import (
+	"container/heap"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"math/rand/v2"
+
+	"trine/internal/core"
+)
+
+// World is one simulated cluster.
+type World struct {
+	Seed  uint64
+	Nodes []*Node // by id - 1
+	Fired map[string]int
+	Trace io.Writer // nil: none
+
+	now    core.Time
+	rng    *rand.Rand
+	events eventHeap
+	seq    uint64
+	links  map[[2]core.NodeID]*wire
+	hash   interface {
+		io.Writer
+		Sum64() uint64
+	}
+	steps int
+	sums  map[string]uint64
+	lies  Plant // the planted bug of this run
+}
+
+// NewWorld makes a cluster of n empty nodes that know each other. They start at once.
+func NewWorld(seed uint64, n int) *World {
+	w := &World{Seed: seed, rng: rand.New(rand.NewPCG(seed, 0x7472696e65)), Fired: map[string]int{},
+		links: map[[2]core.NodeID]*wire{}, hash: fnv.New64a(), now: core.Second}
+	for i := 1; i <= n; i++ {
+		w.Nodes = append(w.Nodes, newNode(w, core.NodeID(i)))
+	}
+	for i := 1; i <= n; i++ {
+		for j := i + 1; j <= n; j++ {
+			w.links[[2]core.NodeID{core.NodeID(i), core.NodeID(j)}] = &wire{w: w, a: w.Nodes[i-1], b: w.Nodes[j-1]}
+		}
+	}
+	return w
+}
+
+type event struct {
+	at  core.Time
+	seq uint64
+	do  func()
+}
+
+type eventHeap []event
+
+func (h eventHeap) Len() int { return len(h) }
+func (h eventHeap) Less(i, j int) bool {
+	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
+}
+func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *eventHeap) Push(x any)   { *h = append(*h, x.(event)) }
+func (h *eventHeap) Pop() any {
+	old := *h
+	e := old[len(old)-1]
+	old[len(old)-1] = event{}
+	*h = old[:len(old)-1]
+	return e
+}
+
+// After has something happen later.
+func (w *World) After(d core.Time, do func()) {
+	w.seq++
+	heap.Push(&w.events, event{w.now + max(d, 0), w.seq, do})
+}
+
+// Run lets time pass.
+func (w *World) Run(d core.Time) {
+	end := w.now + d
+	for len(w.events) > 0 && w.events[0].at <= end {
+		e := heap.Pop(&w.events).(event)
+		w.now = max(w.now, e.at)
+		e.do()
+	}
+	w.now = end
+}
+
+// Until lets time pass until something holds, at most for d; false: it never did.
+func (w *World) Until(d core.Time, holds func() bool) bool {
+	end := w.now + d
+	for !holds() {
+		if len(w.events) == 0 || w.events[0].at > end {
+			w.now = end
+			return holds()
+		}
+		e := heap.Pop(&w.events).(event)
+		w.now = max(w.now, e.at)
+		e.do()
+	}
+	return true
+}
+
+// Now gives the world's time.
+func (w *World) Now() core.Time { return w.now }
+
+// Hash gives the trace's hash so far.
+func (w *World) Hash() uint64 { return w.hash.Sum64() }
+
+func (w *World) trace(format string, args ...any) {
+	fmt.Fprintf(w.hash, format+"\n", args...)
+	if w.Trace != nil {
+		fmt.Fprintf(w.Trace, "%12.6f "+format+"\n", append([]any{float64(w.now) / float64(core.Second)}, args...)...)
+	}
+}
+
+// between draws a time.
+func (w *World) between(from, to core.Time) core.Time {
+	return from + core.Time(w.rng.Int64N(int64(to-from+1)))
+}
+
+func (w *World) chance(percent int) bool { return w.rng.IntN(100) < percent }
+
+func (w *World) fired(fault string) {
+	w.Fired[fault]++
+	w.trace("fault %s", fault)
+}
+
+func (w *World) wire(a, b core.NodeID) *wire {
+	if a > b {
+		a, b = b, a
+	}
+	return w.links[[2]core.NodeID{a, b}]
+}
+
+func (w *World) check(n *Node) {
+	if w.sums == nil {
+		w.sums = map[string]uint64{}
+	}
+	for _, d := range n.sh.Digests() {
+		k := fmt.Sprintf("%s@%d", d.Name, d.Done)
+		if x, ok := w.sums[k]; ok && x != d.Sum {
+			w.trace("DIVERGED node %d %s", n.ID, k)
+		} else {
+			w.sums[k] = d.Sum
+		}
+	}
+}
