@@ -138,7 +138,9 @@ func (c cluster) Watch(prefix string, changed func([]core.Document)) {
 				there = append(there, b.docs[key])
 			}
 		}
-		b.call(func() { changed(there) })
+		if len(there) > 0 {
+			b.call(func() { changed(there) })
+		}
 		b.onDoc = append(b.onDoc, docWatch{prefix, changed})
 	})
 }

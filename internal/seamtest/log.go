@@ -72,7 +72,11 @@ func (b *Broker) present(op string, id core.StreamID, ifEpoch core.Epoch, here b
 			Epoch: s.Epoch}
 	}
 	if ifEpoch != 0 && ifEpoch != s.Epoch {
-		return nil, &core.Error{Op: op, Name: s.Name, Kind: core.Fenced, Epoch: s.Epoch}
+		kind := core.Fenced
+		if ifEpoch > s.Epoch && op != "append" {
+			kind = core.Unavailable
+		}
+		return nil, &core.Error{Op: op, Name: s.Name, Kind: kind, Epoch: s.Epoch}
 	}
 	return l, nil
 }
@@ -104,7 +108,8 @@ func (b *Broker) appended(a *core.Append) (core.Appended, error) {
 		out.Base = base
 		return out, nil
 	case stream.RepeatedLost:
-		return out, failed(op, s.Name, core.Duplicate, "")
+		out.Base = -1
+		return out, nil
 	case stream.Gap:
 		return out, failed(op, s.Name, core.OutOfOrder, "")
 	case stream.Fenced:

@@ -227,7 +227,6 @@ func TestPutIsAllOrNothing(t *testing.T) {
 	}
 	seen := make(chan []core.Document, 10)
 	c.Cluster().Watch("d/", func(ds []core.Document) { seen <- ds })
-	get(t, seen)
 	first := put(core.Change{Key: "d/1", Value: []byte("1"), Expect: core.NoRevision})
 	if first.err != nil || len(get(t, seen)) != 1 {
 		t.Fatal(first.err)
