@@ -253,3 +253,48 @@ func TestIdleQueueIsSmall(t *testing.T) {
 	}
 	runtime.KeepAlive(queues)
 }
+
+// BenchmarkPriorities brings messages of ten priorities, mixed, into a backlog of
+// 200,000 and lends and settles as many.
+func BenchmarkPriorities(b *testing.B) {
+	q := New(core.QueueSettings{TTLMs: -1, DeliveryLimit: -1, Priorities: 9})
+	q.Lead(core.Now{Mono: 1, Wall: 1})
+	var builder record.Builder
+	var out Effects
+	var batches []*core.Entry
+	for k := range 7 {
+		builder.Reset(0, 0, 1)
+		for i := range 100 {
+			builder.Add(&core.Record{Stamp: -1, Value: make([]byte, 50), Priority: uint8((i*7 + k*3) % 10)})
+		}
+		batches = append(batches, &core.Entry{Kind: core.EntryBatch, Count: 100, Data: builder.Finish()})
+	}
+	next, turn := core.Offset(0), 0
+	bring := func() {
+		e := batches[turn%len(batches)]
+		turn++
+		e.Base = next
+		record.SetBase(e.Data, next, 1)
+		if err := q.Apply(e); err != nil {
+			b.Fatal(err)
+		}
+		next += 100
+	}
+	for range 2000 {
+		bring()
+	}
+	q.Attach(core.Consumer{Incarnation: 1, ID: 1}, 1, &core.Attach{Messages: 0, Bytes: 1 << 60}, nil)
+	play(b, q, &out)
+	seq := int64(0)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for n := 0; n < b.N; n += 100 {
+		bring()
+		q.Credit(core.Consumer{Incarnation: 1, ID: 1}, &core.Credit{Messages: 100})
+		play(b, q, &out)
+		seq++
+		q.Settle(core.SessionOf(1), seq, 1, []core.Settle{{Consumer: 1, Verdicts: []core.Verdict{
+			{From: 0, To: next, Outcome: core.Accept}}}})
+		play(b, q, &out)
+	}
+}
