@@ -2,6 +2,7 @@ package replica
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 
 	"trine/internal/core"
@@ -18,10 +19,11 @@ func newBench(b testing.TB, policy core.Policy) *bench {
 	w := &bench{now: core.Second}
 	a := Assignment{Gen: 1, Epoch: 1, Leader: 1, Policy: policy}
 	for i := range policy.Copies {
-		a.Members = append(a.Members, core.Member{Node: core.NodeID(i + 1), Disk: core.DiskID(i + 1), InSync: true})
+		a.Members = append(a.Members, member(i))
 	}
 	for i := range policy.Copies {
-		cfg := Config{Stream: 9, Self: core.DiskID(i + 1), Gen: 1, Policy: policy, Members: a.Members}
+		cfg := Config{Stream: 9, Self: core.DiskID(i + 1), Gen: 1, Policy: policy,
+			Members: a.Members}
 		c := NewFollowing(cfg, nil)
 		if policy.Raft() {
 			var err error
@@ -102,4 +104,52 @@ func BenchmarkPropose(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkIdle reports the bytes that a copy holds after an hour without work, its
+// log in a checkpoint.
+func BenchmarkIdle(b *testing.B) {
+	for _, p := range []core.Policy{core.InSync(3, 2, core.FlushLazy), core.Majority(3)} {
+		b.Run(p.Mode(), func(b *testing.B) {
+			const groups = 300
+			before := heap()
+			ws := make([]*bench, groups)
+			for i := range ws {
+				w := newBench(b, p)
+				es := []core.Entry{{Kind: core.EntryBatch, Count: 1, Data: make([]byte, 1024)}}
+				if err := w.copies[0].Propose(w.now, es); err != nil {
+					b.Fatal(err)
+				}
+				w.run()
+				for range 300 {
+					w.now += TickEvery
+					for _, c := range w.copies {
+						if !c.Status().Quiet {
+							c.Tick(w.now)
+						}
+					}
+					w.run()
+				}
+				w.compact()
+				for _, c := range w.copies {
+					if s := c.Status(); !s.Quiet || s.Committed != s.Last {
+						b.Fatalf("%+v", s)
+					}
+				}
+				w.rd = Ready{}
+				ws[i] = w
+			}
+			b.ReportMetric(float64(heap()-before)/(groups*3), "B/copy")
+			b.ReportMetric(0, "ns/op")
+			runtime.KeepAlive(ws)
+		})
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

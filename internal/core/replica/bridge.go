@@ -141,6 +141,17 @@ func decodeMembers(b []byte) (raftMembers, error) {
 	if err := m.Unmarshal(b[1:]); err != nil {
 		return m, fmt.Errorf("decode members: %w", err)
 	}
+	seen := map[uint64]bool{0: true}
+	for _, id := range append(append([]uint64(nil), m.Voters...), m.Learners...) {
+		if seen[id] {
+			return m, fmt.Errorf("decode members: disk %x is named twice, or 0", id)
+		}
+		seen[id] = true
+	}
+	if len(m.Voters) == 0 || len(m.VotersOutgoing) > 0 || len(m.LearnersNext) > 0 || m.AutoLeave {
+		return m, fmt.Errorf("decode members: %d voters, or a joint change, which is never made",
+			len(m.Voters))
+	}
 	return m, nil
 }
 
@@ -180,8 +191,12 @@ func (c *group) proposal(es []core.Entry) raftMessage {
 // apply makes raft take a committed change of members.
 func (c *group) apply(e *core.Entry) {
 	var cc raftpb.ConfChangeV2
-	if err := cc.Unmarshal(e.Data); err != nil {
-		cc = raftpb.ConfChangeV2{}
+	if err := cc.Unmarshal(e.Data); err != nil || len(cc.Changes) != 1 {
+		return // not written by this package: every copy passes over it
+	}
+	if d := cc.Changes[0]; d.Type == raftpb.ConfChangeRemoveNode && len(c.members.Voters) == 1 &&
+		c.members.Voters[0] == d.NodeID {
+		return // the last voter stays
 	}
 	c.members = *c.node.ApplyConfChange(cc)
 }

@@ -34,13 +34,19 @@ type wished struct {
 }
 
 func newCatalog(w *world, disks int) *catalog {
-	c := &catalog{w: w, fenced: map[core.DiskID]bool{}, away: map[int]bool{}, deadAt: map[core.DiskID]core.Time{}}
+	c := &catalog{w: w, fenced: map[core.DiskID]bool{}, away: map[int]bool{},
+		deadAt: map[core.DiskID]core.Time{}}
 	c.now = Assignment{Gen: 1, Epoch: 1, Leader: 1, Policy: w.policy}
 	for i := range min(disks, w.policy.Copies) {
-		c.now.Members = append(c.now.Members, core.Member{Node: core.NodeID(i + 1), Disk: core.DiskID(i + 1), InSync: true})
+		c.now.Members = append(c.now.Members, member(i))
 	}
 	c.first = slices.Clone(c.now.Members)
 	return c
+}
+
+// member gives the i-th disk as one of the first members.
+func member(i int) core.Member {
+	return core.Member{Node: core.NodeID(i + 1), Disk: core.DiskID(i + 1), InSync: true}
 }
 
 // founders gives a copy's Config.Members.

@@ -29,7 +29,8 @@ var policies = []struct {
 	{"majority that moves", core.Majority(3), 6},
 	{"insync", core.InSync(3, 2, core.FlushLazy), 3},
 	{"insync, all must", core.InSync(3, 3, core.FlushEach), 3},
-	{"insync, any may lead", core.Policy{Copies: 3, MinInSync: 2, Commit: core.CommitInSync, Election: core.ElectAny}, 3},
+	{"insync, any may lead", core.Policy{Copies: 3, MinInSync: 2, Commit: core.CommitInSync,
+		Election: core.ElectAny}, 3},
 	{"primary", core.Primary(2, core.FlushLazy), 2},
 	{"pair", core.Pair(2, 1, core.FlushEach), 2},
 	{"pair, strict", core.Pair(2, 2, core.FlushEach), 2},
@@ -160,7 +161,7 @@ func (w *world) damage(n *node) {
 	n.rec.Tail = n.rec.Tail[:w.rng.IntN(len(n.rec.Tail))]
 	n.damaged = true
 	w.counts["damage"]++
-	w.logf("disk %d is damaged: its log ends at %d", n.disk, n.rec.Checkpoint)
+	w.logf("disk %d is damaged", n.disk)
 	n.restart()
 }
 
@@ -206,7 +207,8 @@ func (w *world) load() {
 	if w.chance(0.1) {
 		for _, n := range w.nodes {
 			if n.runs() && n.copy.Status().Leads {
-				if err := n.propose(1+w.rng.IntN(3), w.rng.IntN(400)); err == nil && !n.copy.Status().MinOK {
+				err := n.propose(1+w.rng.IntN(3), w.rng.IntN(400))
+				if err == nil && !n.copy.Status().MinOK {
 					w.counts["proposed under the minimum"]++
 				}
 			}
@@ -262,7 +264,8 @@ func (w *world) converge() {
 		if w.now > end {
 			for _, n := range w.nodes {
 				if n.up {
-					w.t.Logf("disk %d applied %d: %+v\n %+v", n.disk, n.applied, n.copy.Status(), n.copy.Progress(w.now))
+					w.t.Logf("disk %d applied %d: %+v\n %+v", n.disk, n.applied, n.copy.Status(),
+						n.copy.Progress(w.now))
 					if g, ok := n.copy.(*group); ok {
 						w.t.Logf("members %v doubtful %v", g.members, g.doubtful)
 					}

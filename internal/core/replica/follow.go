@@ -9,7 +9,6 @@ const heldMax = 16
 // follow takes a leader's message.
 func (c *following) follow(m *core.Replicate) {
 	switch {
-	case !contiguous(m):
 	case !c.assigned || m.Epoch > c.asg.Epoch:
 		if len(c.held) < heldMax {
 			c.held = append(c.held, m)
@@ -23,16 +22,6 @@ func (c *following) follow(m *core.Replicate) {
 	default:
 		c.match(m)
 	}
-}
-
-// contiguous says whether a message's entries follow one another and m.Index.
-func contiguous(m *core.Replicate) bool {
-	for i := range m.Entries {
-		if m.Entries[i].Index != m.Index+core.Index(i)+1 {
-			return false
-		}
-	}
-	return true
 }
 
 // match takes entries after (m.Index, m.LogEpoch). m.Hint is where the leader's

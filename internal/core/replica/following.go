@@ -119,7 +119,7 @@ func (c *following) stating() bool {
 
 func (c *following) Step(now core.Time, m *core.Replicate) {
 	c.now = max(c.now, now)
-	if m.Gen != c.cfg.Gen || m.To != c.cfg.Self {
+	if m.Gen != c.cfg.Gen || m.To != c.cfg.Self || !sound(m) {
 		return
 	}
 	switch m.Type {

@@ -125,7 +125,7 @@ func (c *group) epoch() core.Epoch { return core.Epoch(c.state.Term) }
 
 func (c *group) Step(now core.Time, m *core.Replicate) {
 	c.now = max(c.now, now)
-	if m.Gen != c.cfg.Gen || m.To != c.cfg.Self || m.From == c.cfg.Self || !contiguous(m) {
+	if m.Gen != c.cfg.Gen || m.To != c.cfg.Self || m.From == c.cfg.Self || !c.sound(m) {
 		return
 	}
 	switch m.Type {
@@ -173,6 +173,8 @@ func (c *group) prepare(m *core.Replicate) {
 	case core.RepCheckpoint:
 		c.given = append(c.given, m.Checkpoint)
 		c.removed = false
+	case core.RepVoteAnswer, core.RepPreVoteAnswer:
+		c.learn(m)
 	case core.RepVote, core.RepPreVote:
 		c.learn(m)
 		if st := c.node.BasicStatus(); st.Lead == uint64(m.From) && uint64(m.Epoch) > st.Term {

@@ -78,19 +78,20 @@ func (c *group) vouched(m *core.Replicate) {
 	}
 }
 
-// A disk may have been made a voter and not know yet that this holds. If its log is
-// the longest, nobody can win without it, and it does not stand itself. So who asks
-// for votes says what it knows to hold (Commit, and in Vote that entry's epoch):
-// where that entry stands in this log too, all up to it holds here.
+// A disk may have been made a voter, or have ceased to be one, and another not know
+// yet that this holds. If its log is the longest nobody may win without it, and it
+// does not stand itself. So votes, asked for and answered, say what their sender
+// knows to hold (Commit, and in Vote that entry's epoch): where that entry stands in
+// the receiver's log too, all up to it holds there.
 
-// asks adds to a vote's request what is known to hold.
-func (c *group) asks(m *core.Replicate) {
+// hints adds to a vote what is known to hold.
+func (c *group) hints(m *core.Replicate) {
 	if epoch, ok := c.tail.EpochAt(c.committed); ok {
 		m.Commit, m.Vote = c.committed, core.DiskID(epoch)
 	}
 }
 
-// learn takes from a vote's request what holds. Raft has no word for it but its
+// learn takes from a vote what holds. Raft has no word for it but its
 // state at the start, so it starts again.
 func (c *group) learn(m *core.Replicate) {
 	epoch, ok := c.tail.EpochAt(m.Commit)

@@ -18,8 +18,8 @@ func (c *group) send(m *raftMessage) {
 		if c.doubtful {
 			out.Vote = c.cfg.Self
 		}
-	case core.RepVote, core.RepPreVote:
-		c.asks(out)
+	case core.RepVote, core.RepPreVote, core.RepVoteAnswer, core.RepPreVoteAnswer:
+		c.hints(out)
 	}
 	switch m.Type {
 	case raftAppend:

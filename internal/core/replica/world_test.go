@@ -31,6 +31,8 @@ type world struct {
 	twice   float64
 	slow    core.Time // longest delay of a message, and of a write
 	trace   bool
+	gen     core.Generation
+	floor   core.Epoch
 	calm    bool // a story: nothing by chance
 	counts  map[string]int
 	cfg     func(*Config)
@@ -79,9 +81,10 @@ type pendingWrite struct {
 }
 
 func newWorld(t testing.TB, seed uint64, policy core.Policy, disks int, cfg func(*Config)) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 7)), policy: policy, cut: map[[2]int]bool{},
-		leaders: map[core.Epoch]core.DiskID{}, acked: map[uint64]core.Index{}, held: make([]place, 1),
-		slow: 5 * core.Millisecond, counts: map[string]int{}, now: core.Second, cfg: cfg}
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 7)), policy: policy,
+		cut: map[[2]int]bool{}, leaders: map[core.Epoch]core.DiskID{},
+		acked: map[uint64]core.Index{}, held: make([]place, 1),
+		slow: 5 * core.Millisecond, counts: map[string]int{}, now: core.Second, cfg: cfg, gen: 1}
 	w.cat = newCatalog(w, disks)
 	for i := range disks {
 		n := &node{w: w, i: i, disk: core.DiskID(i + 1), found: i < policy.Copies}
@@ -110,7 +113,8 @@ func (w *world) chance(p float64) bool { return w.rng.Float64() < p }
 func (w *world) upTo(d core.Time) core.Time { return core.Time(w.rng.Int64N(int64(d) + 1)) }
 
 func (n *node) start() {
-	cfg := Config{Stream: 9, Self: n.disk, Gen: 1, Policy: n.w.policy, Members: n.w.cat.founders()}
+	cfg := Config{Stream: 9, Self: n.disk, Gen: n.w.gen, Floor: n.w.floor,
+		Policy: n.w.policy, Members: n.w.cat.founders()}
 	n.w.cfg(&cfg)
 	cfg.Doubtful = n.damaged
 	n.copy = n.open(cfg)
@@ -176,7 +180,8 @@ func (n *node) store(wr *core.Write) {
 	}
 	for i := range wr.Entries {
 		if e := &wr.Entries[i]; e.Index != base()+core.Index(len(r.Tail))+1 {
-			n.w.failf("disk %d: entry %d is written behind %d", n.disk, e.Index, base()+core.Index(len(r.Tail)))
+			n.w.failf("disk %d: entry %d is written behind %d", n.disk, e.Index,
+				base()+core.Index(len(r.Tail)))
 		}
 		r.Tail = append(r.Tail, wr.Entries[i])
 	}
@@ -499,7 +504,8 @@ func (n *node) checkpoint() {
 	cp := &core.Checkpoint{Machine: binary.BigEndian.AppendUint64(nil, n.sum)}
 	n.copy.Checkpoint(cp)
 	if cp.Index != n.applied || cp.Next != n.next {
-		n.w.failf("disk %d: checkpoint at %d next %d, applied %d next %d", n.disk, cp.Index, cp.Next, n.applied, n.next)
+		n.w.failf("disk %d: checkpoint at %d next %d, applied %d next %d", n.disk, cp.Index, cp.Next,
+			n.applied, n.next)
 	}
 	// A checkpoint holds once its entries are on this disk.
 	if cp.Index > n.copy.Status().Persisted {
