@@ -166,9 +166,11 @@ type CreditAsk struct {
 }
 
 // SettleAsk carries settlements of one session for one queue. Seq numbers them
-// from 1 per stream, so that a new leader takes none twice.
+// from 1 per stream, so that a new leader takes none twice. Epoch is of the leadership
+// that has attached the consumers: any other would pass their settlements over.
 type SettleAsk struct {
 	Stream  StreamID
+	Epoch   Epoch
 	Session Session
 	Seq     int64
 	Settles []Settle // all of Stream

@@ -192,6 +192,7 @@ func (c *coder) queueBody(b core.Body) {
 		name(c, &b.Incarnation)
 	case *core.SettleAsk:
 		uns(c, &b.Stream)
+		sig(c, &b.Epoch)
 		sig(c, &b.Session)
 		sig(c, &b.Seq)
 		list(c, &b.Settles, 3, (*coder).settle)

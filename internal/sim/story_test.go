@@ -199,7 +199,7 @@ func TestLeaderDiesUnderLoad(t *testing.T) {
 }
 
 func TestKindChangesUnderLoad(t *testing.T) {
-	for seed := uint64(1); seed < 7; seed++ {
+	for seed := uint64(1); seed < 25; seed++ {
 		w := start(t, seed, 3)
 		kinds := []core.Policy{core.InSync(3, 2, core.FlushLazy), core.Majority(3), core.InSync(3, 2, core.FlushEach), core.Mirror(3, core.FlushEach), core.Majority(3), core.Single(core.FlushEach), core.Majority(3)}
 		st := define(t, w, w.Nodes[0], core.Definition{Name: "s", Policy: kinds[0], Queue: &core.QueueSettings{TTLMs: -1, DeliveryLimit: -1}})

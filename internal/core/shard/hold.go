@@ -51,7 +51,7 @@ func (f *settleFlight) keepFinal() {
 // it does not know would settle nothing.
 func (t *target) stand() bool {
 	for _, hd := range t.holdings {
-		if !hd.stands || hd.asked != t.leader {
+		if !hd.stands || hd.asked != t.leader || hd.epoch != t.epoch {
 			return false
 		}
 	}
@@ -108,14 +108,39 @@ func (s *Shard) attach(t *target, hd *holding) {
 		}
 	}
 	if leader == s.cfg.Self.Node {
-		settle(s.attachHere(m, s.cfg.Self.Node))
+		epoch, err := s.attachHere(m, s.cfg.Self.Node)
+		if err == nil {
+			s.standsAt(t, hd, epoch)
+		}
+		settle(err)
 		return
 	}
-	s.request(leader, m, func(r *core.Response) { settle(r.Err) })
+	s.request(leader, m, func(r *core.Response) {
+		if b, ok := r.Body.(*core.Attached); ok && r.Err == nil && hd.asked == leader && t.leader == leader {
+			s.standsAt(t, hd, b.Epoch)
+		}
+		settle(r.Err)
+	})
 	if hd.drain {
 		s.request(leader, &core.CreditAsk{Credit: core.Credit{Stream: t.id, Consumer: hd.id, Drain: true},
 			Incarnation: s.cfg.Self.Incarnation}, nil)
 	}
+}
+
+// standsAt takes that a leadership has attached a consumer. If it is newer than the one
+// that this node knew of, the others are attached again.
+func (s *Shard) standsAt(t *target, hd *holding, epoch core.Epoch) {
+	hd.epoch = epoch
+	if epoch <= t.epoch {
+		return
+	}
+	t.epoch = epoch
+	for _, o := range t.holdings {
+		if o != hd && o.epoch < epoch {
+			o.asked = 0
+		}
+	}
+	s.reattach(t)
 }
 
 func (s *Shard) attached(hd *holding) {
@@ -334,7 +359,7 @@ func (s *Shard) sendSettles(t *target) {
 		if f.tries > 1 {
 			f.keepFinal()
 		}
-		m := &core.SettleAsk{Stream: t.id, Session: s.session, Seq: f.seq, Settles: f.settles}
+		m := &core.SettleAsk{Stream: t.id, Epoch: t.epoch, Session: s.session, Seq: f.seq, Settles: f.settles}
 		done := func(err *core.Error) { s.settled(t, f, err) }
 		if t.leader == s.cfg.Self.Node {
 			s.settleHere(m, s.cfg.Self.Incarnation, done)

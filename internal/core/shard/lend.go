@@ -210,17 +210,17 @@ func (s *Shard) lending(op string, id core.StreamID) (*copyOf, *core.Error) {
 	return c, nil
 }
 
-func (s *Shard) attachHere(m *core.AttachAsk, node core.NodeID) *core.Error {
+func (s *Shard) attachHere(m *core.AttachAsk, node core.NodeID) (core.Epoch, *core.Error) {
 	c, err := s.lending("consume", m.Stream)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	who := core.Consumer{Incarnation: m.Incarnation, ID: m.Consumer}
 	if k := c.q.Attach(who, node, &m.Attach, m.Held); k != core.OK {
-		return &core.Error{Op: "consume", Name: c.def.Name, Kind: k}
+		return 0, &core.Error{Op: "consume", Name: c.def.Name, Kind: k}
 	}
 	s.mark(c)
-	return nil
+	return c.epoch, nil
 }
 
 func (s *Shard) creditHere(m *core.CreditAsk) {
@@ -250,6 +250,10 @@ func (s *Shard) detachNode(run core.Incarnation) {
 // settleHere takes settlements; done is told when they hold.
 func (s *Shard) settleHere(m *core.SettleAsk, run core.Incarnation, done func(*core.Error)) {
 	c, err := s.lending("settle", m.Stream)
+	if err == nil && m.Epoch != c.epoch {
+		err = &core.Error{Op: "settle", Name: c.def.Name, Kind: core.Unavailable, Epoch: c.epoch,
+			Detail: "meant for another leadership"}
+	}
 	if err != nil {
 		done(err)
 		return

@@ -90,8 +90,8 @@ func (s *Shard) requested(p *peer, m *core.Request) {
 		b.Here = true
 		s.trim(b, func(o core.Offset, err error) { answer(err, &core.Trimmed{Start: o}) })
 	case *core.AttachAsk:
-		err := s.attachHere(b, p.node)
-		s.respond(p, id, err, &core.Attached{})
+		epoch, err := s.attachHere(b, p.node)
+		s.respond(p, id, err, &core.Attached{Epoch: epoch})
 	case *core.CreditAsk:
 		s.creditHere(b)
 	case *core.SettleAsk:
