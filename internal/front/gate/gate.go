@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -44,7 +45,8 @@ type Gate struct {
 
 	now      atomic.Pointer[Snapshot]
 	revision atomic.Uint64
-	ready    atomic.Bool
+	known    chan struct{} // closed once users are known
+	knows    sync.Once
 	asking   atomic.Bool
 
 	mu   sync.Mutex // guards seen, and book where the loop of the node writes it
@@ -60,7 +62,8 @@ func New(c front.Cluster, o Options) (*Gate, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	g := &Gate{cluster: c, log: o.Log, book: newBook(), seen: map[string][sha256.Size]byte{},
+	g := &Gate{cluster: c, log: o.Log, book: newBook(), known: make(chan struct{}),
+		seen:    map[string][sha256.Size]byte{},
 		derives: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	if _, err := io.ReadFull(o.Rand, g.secret[:]); err != nil {
 		return nil, &core.Error{Op: "draw a secret", Kind: core.Unavailable, Err: err}
@@ -103,23 +106,45 @@ func (g *Gate) changed(ds []core.Document) {
 	g.mu.Unlock()
 	g.now.Store(s)
 	g.revision.Add(1)
-	g.ready.Store(true)
+	g.learn()
+}
+
+func (g *Gate) learn() { g.knows.Do(func() { close(g.known) }) }
+
+// Ready says whether this node knows its users.
+func (g *Gate) Ready() bool {
+	select {
+	case <-g.known:
+		return true
+	default:
+		return false
+	}
+}
+
+// Await waits until this node knows its users, or until ctx ends.
+func (g *Gate) Await(ctx context.Context) error {
+	select {
+	case <-g.known:
+		return nil
+	case <-ctx.Done():
+		return &core.Error{Op: "await users", Kind: core.Unavailable, Err: ctx.Err()}
+	}
 }
 
 // ask finds out that there are no users and rules: a catalog that has some says so
 // by itself. From then on a document says that there are none, so that a node that
 // is alone later knows it by its own copy.
 func (g *Gate) ask() {
-	if g.ready.Load() || !g.asking.CompareAndSwap(false, true) {
+	if g.Ready() || !g.asking.CompareAndSwap(false, true) {
 		return
 	}
 	g.cluster.Sync(func(err error) {
 		g.asking.Store(false)
-		if err != nil || g.ready.Load() {
+		if err != nil || g.Ready() {
 			return
 		}
-		g.ready.Store(true)
 		g.revision.Add(1)
+		g.learn()
 		g.cluster.Put([]core.Change{{Key: installedKey, Expect: core.NoRevision,
 			Value: encode(map[string]int{"v": documentVersion})}}, func(core.Revision, error) {})
 	})
@@ -141,7 +166,7 @@ func (g *Gate) Check(p Principal, needs ...Need) error {
 }
 
 func (g *Gate) waits(op string) error {
-	if g.ready.Load() {
+	if g.Ready() {
 		return nil
 	}
 	g.ask()

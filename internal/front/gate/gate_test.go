@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"context"
 	"crypto/rand"
 	"net"
 	"net/netip"
@@ -307,9 +308,17 @@ func TestNobodyEntersBeforeTheUsersAreKnown(t *testing.T) {
 		}
 	}
 	closed()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := g.Await(ctx); core.KindOf(err) != core.Unavailable || g.Ready() {
+		t.Errorf("await: %v", err)
+	}
 	m.answer(&core.Error{Op: "sync", Kind: core.NoLeader})
 	closed() // which asked again
 	m.answer(nil)
+	if err := g.Await(context.Background()); err != nil {
+		t.Error(err)
+	}
 	if err := g.Login("guest", "guest", near); err != nil {
 		t.Error(err)
 	}
