@@ -296,6 +296,7 @@ func (l *leader) forget(q *Queue, from, to core.Offset) {
 		}
 		l.enqueue(q, c)
 	}
+	l.elect(q)
 }
 
 // returns gives how often a message was returned.
