@@ -36,16 +36,20 @@ func (c Codec) String() string {
 // where a caller knows no better: 128 MiB.
 const UnpackedMax = 128 << 20
 
+// bufferKeepMax is the largest buffer that a Coder keeps between calls.
+const bufferKeepMax = 4 << 20
+
 // Coder owns the state of codecs, made when first needed, so that it is not made
 // for every batch. The zero Coder is ready. One caller at a time. What its methods
 // return or show lives until the next call.
+//
+// Coder keeps at most bufferKeepMax bytes between calls.
 type Coder struct {
-	buf     []byte
-	src     bytes.Reader
-	gunzip  *gzip.Reader
-	unlz4   *lz4.Reader
-	unzstd  *zstd.Decoder
-	zstdMax int // what unzstd was made for
+	buf    []byte
+	src    bytes.Reader
+	gunzip *gzip.Reader
+	unlz4  *lz4.Reader
+	unzstd *zstd.Decoder
 
 	out  bytes.Buffer
 	gz   *gzip.Writer
@@ -57,6 +61,9 @@ type Coder struct {
 // A None src is returned as it is. The result lives until the next call.
 func (c *Coder) Unpack(codec Codec, src []byte, bytesMax int) ([]byte, error) {
 	var err error
+	if cap(c.buf) > bufferKeepMax {
+		c.buf = nil
+	}
 	if c.buf == nil && codec != None {
 		c.buf = make([]byte, 0, min(4*len(src)+512, 64<<10, bytesMax+1))
 	}
@@ -196,22 +203,36 @@ func (c *Coder) unpackZstd(b, src []byte, bytesMax int) ([]byte, error) {
 			return b, errors.New("says that it holds more than it can")
 		}
 	}
-	if c.unzstd == nil || c.zstdMax != bytesMax {
+	if c.unzstd == nil {
 		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(zstdWindowMax), zstd.WithDecoderMaxMemory(uint64(max(bytesMax, 1))))
+			zstd.WithDecoderMaxWindow(zstdWindowMax), zstd.WithDecodeAllCapLimit(true))
 		if err != nil {
 			return b, err
 		}
-		if c.unzstd != nil {
-			c.unzstd.Close()
+		c.unzstd = d
+	}
+	// The decoder fills what there is and no more: where the frame does not say how
+	// much it holds, and it is more, it is tried again with twice as much.
+	size := max(cap(b), 4*len(src))
+	if h.HasFCS {
+		size = max(cap(b), int(h.FrameContentSize))
+	}
+	for {
+		size = min(size, bytesMax)
+		if cap(b) < size {
+			b = make([]byte, 0, size)
 		}
-		c.unzstd, c.zstdMax = d, bytesMax
+		out, err := c.unzstd.DecodeAll(src, b[:0:size])
+		switch {
+		case err == nil:
+			return out, nil
+		case !errors.Is(err, zstd.ErrDecoderSizeExceeded):
+			return b, err
+		case size == bytesMax:
+			return b, ErrLarge
+		}
+		size *= 2
 	}
-	b, err := c.unzstd.DecodeAll(src, b)
-	if errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-		err = ErrLarge
-	}
-	return b, err
 }
 
 // Pack compresses src. The result lives until the next call.
