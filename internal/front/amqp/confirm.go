@@ -63,13 +63,22 @@ func (ch *channel) confirmSelect(m *wire.ConfirmSelect) error {
 	return nil
 }
 
-// confirmedNow answers a message that went nowhere.
+// failed counts a queue that cannot take a message.
+func (cs *confirms) failed(seq uint64) {
+	p := cs.at(seq)
+	p.left--
+	p.failed = true
+}
+
+// confirmedNow answers a message for which nobody is asked.
 func (ch *channel) confirmedNow(seq uint64) {
 	cs := &ch.confirms
-	cs.at(seq).done = true
+	p := cs.at(seq)
+	p.done = true
+	nack := p.failed
 	cs.advance()
 	o := ch.c.w.Out()
-	o.B = wire.AppendConfirm(o.B, ch.id, seq, false, false)
+	o.B = wire.AppendConfirm(o.B, ch.id, seq, false, nack)
 }
 
 // confirmed counts a group's outcome against its messages and answers those that

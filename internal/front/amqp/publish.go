@@ -214,10 +214,17 @@ func (ch *channel) route(p *publication, x *exchange, sure bool) error {
 		ch.confirms.routed(p.seq, len(queues))
 	}
 	for _, q := range queues {
+		if p.seq != 0 && q.homeless() { // at once: others on this connection must not wait
+			ch.confirms.failed(p.seq)
+			continue
+		}
 		g := c.append(q, r)
 		if p.seq != 0 {
 			g.confirm = append(g.confirm, waiting{ch, p.seq})
 		}
+	}
+	if p.seq != 0 && ch.confirms.at(p.seq).left == 0 {
+		ch.confirmedNow(p.seq)
 	}
 	return nil
 }

@@ -35,8 +35,15 @@ func (c *conn) mayUse(q *queue) error {
 
 // down says whether a queue's only copy is on a node that is not there.
 func (f *Front) down(q *queue) bool {
-	return q.stream.Policy.Election == core.ElectNone && q.stream.Policy.Copies == 1 &&
-		q.stream.Leader != f.core.Self().Node && !f.alive(q.stream.Leader)
+	s := q.stream
+	return q.homeless() || s.Policy.Copies == 1 && s.Policy.Election == core.ElectNone &&
+		s.Leader != f.core.Self().Node && !f.alive(s.Leader)
+}
+
+// homeless says what the catalog knows of that: nobody leads, and nobody else may.
+func (q *queue) homeless() bool {
+	s := q.stream
+	return s.Leader == 0 && s.Policy.Copies == 1 && s.Policy.Election == core.ElectNone
 }
 
 // withQueue finds a queue and goes on with it: at once where this node knows it,

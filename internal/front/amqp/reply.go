@@ -28,8 +28,12 @@ func homeDown(q *queue) error {
 	if !q.Durable {
 		durable = "non-durable"
 	}
+	home := q.Node
+	if len(q.stream.Members) > 0 {
+		home = q.stream.Members[0].Node
+	}
 	return wire.Errorf(wire.NotFound, "home node '%s' of %s queue '%s' in vhost '%s' is down or "+
-		"inaccessible", nodeName(q.stream.Leader), durable, q.name, q.vhost)
+		"inaccessible", nodeName(home), durable, q.name, q.vhost)
 }
 
 var errDefaultExchange = "operation not permitted on the default exchange"
