@@ -34,10 +34,12 @@ type Conn struct {
 	frame []byte // its bytes so far
 	size  int
 
-	waiting []*request // not begun
-	pending []*request // begun, in order; the first is answered first
-	held    bool       // the last to begin has not said yet what it appends: none may follow
-	moving  bool       // advance is running
+	waiting []*request  // not begun
+	pending []*request  // begun, in order; the first is answered first
+	fewWait [4]*request // where waiting and pending lie while there are few
+	fewPend [8]*request
+	held    bool // the last to begin has not said yet what it appends: none may follow
+	moving  bool // advance is running
 	closed  bool
 	scratch []byte // where Fetch's answers are put together
 }
@@ -49,7 +51,7 @@ type request struct {
 	key     int16
 	version int16
 	corr    int32
-	client  string
+	client  string // aliases the frame
 	body    []byte // behind the header
 	size    int
 
@@ -161,7 +163,7 @@ func (c *Conn) take(frame []byte) error {
 // readHeader reads what stands between the correlation id and the body.
 func (r *request) readHeader(frame []byte) ([]byte, error) {
 	in := reader{Reader: kbin.Reader{Src: frame[frameMin:]}}
-	if client := in.NullableString(); client != nil {
+	if client := in.UnsafeNullableString(); client != nil {
 		r.client = *client
 	}
 	r.flexible = r.version >= r.api.flexible
@@ -203,10 +205,10 @@ func (c *Conn) advance() {
 		}
 	}
 	if len(c.pending) == 0 {
-		c.pending = nil
+		c.pending = c.fewPend[:0]
 	}
 	if len(c.waiting) == 0 {
-		c.waiting = nil
+		c.waiting = c.fewWait[:0]
 	}
 	c.moving = false
 }

@@ -20,11 +20,12 @@ func fetch(c *Conn, r *request) error {
 		r.reply(f)
 		return nil
 	}
-	sure := f.resolve()
-	c.certain(sure, func(err error) {
-		if !sure {
-			f.resolve()
-		}
+	if f.resolve() {
+		f.begin(nil)
+		return nil
+	}
+	c.certain(false, func(err error) {
+		f.resolve()
 		f.begin(err)
 	})
 	return nil

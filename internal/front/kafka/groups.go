@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"net"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -111,7 +112,7 @@ func (c *Conn) askGroup(r *request, name string, q kmsg.Request, answer func(kms
 		answer(refusal(q, code))
 		return
 	}
-	e := group.Event{Request: q, Client: r.client, Host: c.clientHost()}
+	e := group.Event{Request: q, Client: strings.Clone(r.client), Host: c.clientHost()}
 	if join, ok := q.(*kmsg.JoinGroupRequest); ok && join.MemberID == "" {
 		e.Random = c.f.memberSuffix()
 	}

@@ -19,13 +19,14 @@ func produce(c *Conn, r *request) error {
 		return err
 	}
 	r.body = nil
-	sure := p.resolve()
-	c.held = !sure
-	c.certain(sure, func(err error) {
+	if p.resolve() {
+		p.begin(nil)
+		return nil
+	}
+	c.held = true
+	c.certain(false, func(err error) {
 		c.held = false
-		if !sure {
-			p.resolve()
-		}
+		p.resolve()
 		p.begin(err)
 	})
 	return nil
@@ -64,7 +65,10 @@ func (p *producing) begin(unsure error) {
 		ack = core.AckLeader
 	}
 	coder := coders.Get().(*record.Coder)
-	appends := make([]core.Append, 0, len(p.parts))
+	appends := p.oneAppend[:0]
+	if len(p.parts) > 1 {
+		appends = make([]core.Append, 0, len(p.parts))
+	}
 	for i := range p.parts {
 		part := &p.parts[i]
 		part.code, part.why = p.judge(part, coder, now, unsure)

@@ -16,6 +16,11 @@ type producing struct {
 	topics    []producedTopic
 	parts     []produced
 	open      int // parts without an outcome
+
+	// Where the slices above and the appends lie while there is one of each.
+	oneTopic  [1]producedTopic
+	onePart   [1]produced
+	oneAppend [1]core.Append
 }
 
 // producedTopic is a topic's share of a request: parts[from:to].
@@ -45,6 +50,7 @@ type produced struct {
 func readProduce(r *request, p *producing) error {
 	in := reader{Reader: kbin.Reader{Src: r.body}, flexible: r.flexible}
 	p.r = r
+	p.topics, p.parts = p.oneTopic[:0], p.onePart[:0]
 	p.txn = in.nullableName()
 	p.acks = in.Int16()
 	p.timeoutMs = in.Int32()
