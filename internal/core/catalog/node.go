@@ -39,10 +39,11 @@ func (c *Catalog) register(p core.Peer, reg *Registration) Result {
 	switch {
 	case n == nil:
 		n = c.addNode(p.Node)
-	case n.alive && n.Disk != p.Disk:
-		return refused(core.Conflict, "", "node %d is alive on disk %x", p.Node, uint64(n.Disk))
+	case n.alive && n.Disk != p.Disk: // until that run is fenced
+		return refused(core.Unavailable, "", "node %d is alive on disk %x", p.Node, uint64(n.Disk))
 	}
-	again := n.alive && n.Incarnation == p.Incarnation
+	same := n.Peer == p
+	again := n.alive && same
 	if n.alive && !again {
 		c.end(run{p.Node, n.Incarnation})
 	}
@@ -63,8 +64,12 @@ func (c *Catalog) register(p core.Peer, reg *Registration) Result {
 			c.replaceDisk(c.streams[id], old, p.Disk)
 		}
 	}
-	lossy := !reg.Clean && !reg.SameBoot
-	damaged := slices.Clone(reg.Damaged)
+	// A run that was fenced and goes on has lost nothing since it first registered.
+	lossy := !reg.Clean && !reg.SameBoot && !same
+	var damaged []core.StreamID
+	if !same {
+		damaged = slices.Clone(reg.Damaged)
+	}
 	slices.Sort(damaged)
 	for _, id := range c.on[p.Disk].list() {
 		st := c.streams[id]
