@@ -252,13 +252,13 @@ func (w *world) heal() {
 // converge waits until a new entry holds on every member, and compares the logs.
 func (w *world) converge() {
 	w.run(5 * core.Second)
-	start := len(w.held)
+	start := w.top()
 	for end := w.now + 60*core.Second; ; {
 		if l := w.leader(); l != nil && w.chance(0.1) {
 			_ = l.propose(1, 10)
 		}
 		w.step()
-		if w.settled(core.Index(start)) {
+		if w.settled(start) {
 			break
 		}
 		if w.now > end {
@@ -277,11 +277,18 @@ func (w *world) converge() {
 	}
 	// Left alone, all copies come to rest with the same log.
 	w.run(10 * core.Second)
+	var sum uint64
 	for _, m := range w.cat.now.Members {
 		n := w.nodes[m.Disk-1]
 		s := n.copy.Status()
-		if n.applied != core.Index(len(w.held)-1) || s.Last != n.applied || s.Persisted != s.Last {
-			w.failf("disk %d rests at %d of %d: %+v", n.disk, n.applied, len(w.held)-1, s)
+		if n.applied != w.top() || s.Last != n.applied || s.Persisted != s.Last {
+			w.failf("disk %d rests at %d of %d: %+v", n.disk, n.applied, w.top(), s)
+		}
+		if sum == 0 {
+			sum = n.sum
+		}
+		if n.sum != sum {
+			w.failf("disk %d rests with another log", n.disk)
 		}
 		if !s.Quiet {
 			w.failf("disk %d finds no rest: %+v", n.disk, s)
@@ -290,6 +297,17 @@ func (w *world) converge() {
 			w.failf("disk %d is not in sync in the end", n.disk)
 		}
 	}
+}
+
+// top gives the last index that any copy has applied.
+func (w *world) top() core.Index {
+	i := core.Index(0)
+	for _, n := range w.nodes {
+		if n.up {
+			i = max(i, n.applied)
+		}
+	}
+	return i
 }
 
 // settled says whether every member has applied something new.

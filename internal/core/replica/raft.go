@@ -174,7 +174,9 @@ func (c *group) prepare(m *core.Replicate) {
 		c.given = append(c.given, m.Checkpoint)
 		c.removed = false
 	case core.RepVoteAnswer, core.RepPreVoteAnswer:
-		c.learn(m)
+		if m.Reject {
+			c.learn(m)
+		}
 	case core.RepVote, core.RepPreVote:
 		c.learn(m)
 		if st := c.node.BasicStatus(); st.Lead == uint64(m.From) && uint64(m.Epoch) > st.Term {

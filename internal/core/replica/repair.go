@@ -92,7 +92,8 @@ func (c *group) hints(m *core.Replicate) {
 }
 
 // learn takes from a vote what holds. Raft has no word for it but its
-// state at the start, so it starts again.
+// state at the start, so it starts again, which ends a candidacy: one that is refused
+// a vote has lost little.
 func (c *group) learn(m *core.Replicate) {
 	epoch, ok := c.tail.EpochAt(m.Commit)
 	if !ok || m.Commit <= c.committed || core.DiskID(epoch) != m.Vote || c.leads || c.lead != 0 ||
