@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -120,6 +122,24 @@ func writesText(ws []core.Write) string {
 			fmt.Fprintf(&b, " reclaim %v", *w.Reclaim)
 		}
 		b.WriteString("] ")
+	}
+	return b.String()
+}
+
+// dump draws what a journal remembers, for messages.
+func dump(j *Journal) string {
+	var b strings.Builder
+	for _, id := range slices.Sorted(maps.Keys(j.streams)) {
+		s := j.streams[id]
+		fmt.Fprintf(&b, "\nstream %d road %d known %v removed %v start %d last %d checkpoint %d at %+v "+
+			"home %d skip %d damage %q", id, s.road, s.known, s.removed, s.start, s.last, s.cp.Index, s.cpAt,
+			s.home, s.skip, s.damage)
+		for _, p := range s.parts {
+			fmt.Fprintf(&b, "\n  %+v", p)
+		}
+		for _, p := range s.fill {
+			fmt.Fprintf(&b, "\n  fill %+v", p)
+		}
 	}
 	return b.String()
 }

@@ -84,9 +84,10 @@ type Journal struct {
 	failed     error
 	closed     bool
 	recovering bool
-	ends       []segmentEnd // while recovering: open segments that cannot go on
-	keepAll    bool         // damage was found: nothing that nobody names is removed
-	doubt      *Damage      // while recovering: flushed bytes are not there, of nobody knows whom
+	ends       []segmentEnd    // while recovering: open segments that cannot go on
+	unfilled   []core.StreamID // while recovering: whose filling was broken off
+	keepAll    bool            // damage was found: nothing that nobody names is removed
+	doubt      *Damage         // while recovering: flushed bytes are not there, of nobody knows whom
 	report     core.DiskReport
 	stats      Stats
 	round      []core.StreamID // that the cleaner has yet to look at

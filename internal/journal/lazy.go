@@ -72,7 +72,8 @@ var errBarred = fmt.Errorf("an earlier write of the stream was refused: %w", sys
 type round struct {
 	group
 	appends []lazyAppend
-	has     map[lazyList]bool // with entries in appends
+	has     map[lazyList]bool      // with entries in appends
+	later   map[core.StreamID]bool // with anything in appends that follows the notes
 	newFile bool
 	buf     []byte
 }
@@ -91,11 +92,12 @@ func (r *round) plan(w *core.Write) error {
 	again := w.Fill && len(w.Entries) > 0 && w.Entries[0].Index <= r.stream(w.Stream).fillTip
 	if (w.Remove || w.Install != nil || w.Cut != 0 || w.State != nil || w.Trim != 0 ||
 		w.Keep != nil || again) &&
-		(r.has[lazyList{w.Stream, false}] || r.has[lazyList{w.Stream, true}]) {
+		r.later[w.Stream] {
 		if err := r.finish(); err != nil {
 			return err
 		}
-		r.writes, r.ids, r.appends, r.has = r.writes[:0], r.ids[:0], r.appends[:0], nil
+		r.writes, r.ids, r.appends = r.writes[:0], r.ids[:0], r.appends[:0]
+		r.has, r.later = nil, nil
 	}
 	if err := r.check(w); err != nil {
 		return err
@@ -144,6 +146,12 @@ func (r *round) plan(w *core.Write) error {
 		} else {
 			s.tip = last
 		}
+	}
+	if len(w.Entries) > 0 || w.Checkpoint != nil || w.Reclaim != nil {
+		if r.later == nil {
+			r.later = map[core.StreamID]bool{}
+		}
+		r.later[w.Stream] = true
 	}
 	r.appends = append(r.appends, lazyAppend{s, w})
 	return nil

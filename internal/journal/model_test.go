@@ -270,7 +270,7 @@ func (w *world) check(what string, fs *MemFS, power bool, before map[core.Stream
 			continue
 		}
 		if done {
-			w.t.Fatalf("%s: stream %d: %v", what, id, err)
+			w.t.Fatalf("%s: stream %d: %v%s", what, id, err, dump(j))
 		}
 		// any prefix of the stream's writes may have happened
 		m := before[id]
@@ -298,7 +298,8 @@ func (w *world) check(what string, fs *MemFS, power bool, before map[core.Stream
 			}
 		}
 		if !ok {
-			w.t.Fatalf("%s: stream %d is neither before, between nor after: %v", what, id, errs)
+			w.t.Fatalf("%s: stream %d is neither before, between nor after: %v%s", what, id, errs,
+				dump(j))
 		}
 	}
 }
@@ -524,6 +525,9 @@ func (w *world) restart() {
 			t.Fatal("a power cut looks like something else")
 		}
 	}
+	for _, m := range w.streams {
+		m.fill = nil // it begins again
+	}
 	for i := range w.j.report.Streams {
 		r := &w.j.report.Streams[i]
 		m := w.model(r.Stream)
@@ -539,7 +543,6 @@ func (w *world) restart() {
 			c.apply(&core.Write{Stream: m.id, Cut: last + 1, Road: core.FlushLazy})
 		}
 		c.cp, c.cps, c.start = r.Checkpoint, nil, r.Start
-		c.fill = nil
 		w.streams[m.id] = c
 	}
 }

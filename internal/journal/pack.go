@@ -194,6 +194,7 @@ func (j *Journal) showPack(p *pack, dir []byte, seq uint64) error {
 		}
 		s.home, s.buried, s.skip = p.number, s.removed, seq
 		j.streams[s.id] = s
+		j.count(s)
 	}
 	return d.end()
 }

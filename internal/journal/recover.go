@@ -60,21 +60,24 @@ func (j *Journal) recover() error {
 type segmentEnd struct {
 	stream core.StreamID
 	p      part
-	fill   bool
 }
 
 // remember notes damage that was found, so that it is known after the file where it
-// was found is gone, and segments that cannot go on.
+// was found is gone, segments that cannot go on, and fillings that were broken off.
 func (j *Journal) remember(hurt []*stream) error {
 	j.recovering = false
-	if len(hurt) == 0 && len(j.ends) == 0 {
+	if len(hurt)+len(j.ends)+len(j.unfilled) == 0 {
 		return nil
 	}
 	j.own.reset()
 	for i := range j.ends {
 		e := &j.ends[i]
-		j.own.add(head{stream: e.stream, kind: noteFlushed}, flushedNote(&e.p, e.fill))
+		j.own.add(head{stream: e.stream, kind: noteFlushed}, flushedNote(&e.p, false))
 	}
+	for _, id := range j.unfilled {
+		j.own.add(head{stream: id, kind: noteUnfill}, nil)
+	}
+	j.unfilled = nil
 	for _, s := range hurt {
 		j.own.add(head{stream: s.id, kind: noteDamage}, []byte(s.damage))
 		// what follows is no part of the tail that was reported
@@ -211,19 +214,17 @@ func wholeFile(f File, buf []byte) ([]byte, error) {
 // openSegments reads what a stream's open segments hold beyond what is known to be
 // flushed, and ends them there.
 func (j *Journal) openSegments(s *stream) error {
-	for _, fill := range []bool{false, true} {
-		p := s.open(fill)
-		if p == nil {
-			continue
-		}
-		if !fill {
-			d := *p
-			s.durable = &d
-		}
+	if p := s.open(false); p != nil {
+		d := *p
+		s.durable = &d
 		j.wait(s)
-		if err := j.extend(s, p, fill); err != nil {
+		if err := j.extend(s, p); err != nil {
 			return err
 		}
+	}
+	if len(s.fill) > 0 { // nobody knows how far it came: it begins again
+		s.fill = nil
+		j.unfilled = append(j.unfilled, s.id)
 	}
 	s.trim(j.gone)
 	if n := len(s.parts); n > 0 {
@@ -233,7 +234,7 @@ func (j *Journal) openSegments(s *stream) error {
 }
 
 // extend reads frames behind a part's end as long as they are whole and in order.
-func (j *Journal) extend(s *stream, p *part, fill bool) error {
+func (j *Journal) extend(s *stream, p *part) error {
 	h := j.pin(p.kind, p.file)
 	defer j.release([]*handle{h})
 	f, err := j.file(h)
@@ -245,7 +246,7 @@ func (j *Journal) extend(s *stream, p *part, fill bool) error {
 			j.note(&Damage{h.name, d.Offset, fmt.Errorf("it was never flushed: %w", d.Err)})
 		}
 		p.flags &^= partOpen
-		j.ends = append(j.ends, segmentEnd{s.id, *p, fill})
+		j.ends = append(j.ends, segmentEnd{s.id, *p})
 		return nil
 	}
 	if err != nil {
@@ -267,12 +268,11 @@ func (j *Journal) extend(s *stream, p *part, fill bool) error {
 	at := p.end
 	for len(b) > 0 {
 		hd, data, err := parseFrame(b)
-		if err == nil && (hd.stream != s.id || !hd.entry() || hd.index <= p.last ||
-			!fill && hd.index != p.last+1) {
+		if err == nil && (hd.stream != s.id || !hd.entry() || hd.index != p.last+1) {
 			err = errors.New("another frame is expected here")
 		}
 		if err != nil {
-			return j.ragged(s, fill, h.name, at, b, err)
+			return j.ragged(s, h.name, at, b, err)
 		}
 		s.entered(&hd, data, place{inSegment, p.file, at})
 		b, at = b[hd.size():], at+hd.size()
@@ -283,14 +283,13 @@ func (j *Journal) extend(s *stream, p *part, fill bool) error {
 // ragged judges a segment whose end cannot be read. A killed process may leave a
 // last write in part, a power cut anything. What is bad and whole, on a machine that
 // did not stop, is damage.
-func (j *Journal) ragged(s *stream, fill bool, name string, at int64, b []byte,
-	err error) error {
+func (j *Journal) ragged(s *stream, name string, at int64, b []byte, err error) error {
 	h, bad := parseHead(b)
 	whole := bad == nil && int64(len(b)) >= h.size() || bad != nil && len(b) >= headBytes
 	d := &Damage{name, at, err}
 	if j.report.Clean || j.report.SameBoot && whole {
 		j.blame(d, s.id)
-		s.open(fill).flags &^= partOpen
+		s.open(false).flags &^= partOpen
 		return nil
 	}
 	j.note(&Damage{name, at, fmt.Errorf("the end was not flushed and is cut off: %w", err)})

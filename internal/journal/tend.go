@@ -36,7 +36,8 @@ func (j *Journal) tend(now core.Stamp, budget int64) (did bool, err error) {
 	for i, id := range ids {
 		for _, f := range []func(*stream) (bool, error){
 			func(s *stream) (bool, error) { return j.retain(s, now) },
-			func(s *stream) (bool, error) { return j.thin(s, now, budget) },
+			func(s *stream) (bool, error) { return j.thin(s, budget) },
+			func(s *stream) (bool, error) { return j.compact(s, now) },
 		} {
 			j.mu.Lock()
 			s := j.streams[id]
@@ -109,9 +110,8 @@ func (s *stream) expired(now core.Stamp) core.Offset {
 	return start
 }
 
-// thin rewrites segments of which much is dead: by a reclaim, or by keys that were
-// written again.
-func (j *Journal) thin(s *stream, now core.Stamp, budget int64) (bool, error) {
+// thin rewrites segments of which a reclaim leaves little.
+func (j *Journal) thin(s *stream, budget int64) (bool, error) {
 	j.mu.Lock()
 	k := s.keeper()
 	var ps []part

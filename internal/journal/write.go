@@ -217,7 +217,7 @@ func (j *Journal) showFrame(f *logFile, h *head, data []byte, pos int64, seq uin
 	at := place{inLog, f.gen, pos}
 	if s.removed {
 		switch h.kind {
-		case noteRemove, noteTrim, noteFlushed, noteParts, noteCheckpoint, noteDamage:
+		case noteRemove, noteTrim, noteFlushed, noteParts, noteCheckpoint, noteUnfill, noteDamage:
 			return nil // the cleaner's, decided before it heard
 		}
 		s.removed = false
@@ -226,7 +226,22 @@ func (j *Journal) showFrame(f *logFile, h *head, data []byte, pos int64, seq uin
 		s.entered(h, data, at)
 		return nil
 	}
-	return s.note(h, data, at, j.gone)
+	err := s.note(h, data, at, j.gone)
+	if j.recovering && (h.kind == noteSegment || h.kind == noteParts) {
+		j.count(s)
+	}
+	return err
+}
+
+// count sees to it that no segment's number is used twice while the log speaks of it.
+func (j *Journal) count(s *stream) {
+	for _, ps := range [][]part{s.parts, s.fill} {
+		for i := range ps {
+			if ps[i].kind == inSegment {
+				j.number = max(j.number, ps[i].file)
+			}
+		}
+	}
 }
 
 // gone gives up segments that no stream needs. While recovering they are left: what
