@@ -53,6 +53,7 @@ const (
 	noteSegment                // data: a segment of its own begins
 	noteFlushed                // data: a segment was flushed up to here, or closed
 	noteParts                  // data: segments that replace others
+	noteCleaned                // index: up to here keys were compacted
 	noteUnfill                 // what was filled in below a coming checkpoint is given up
 	noteDamage                 // data: where flushed bytes were found missing
 )

@@ -291,18 +291,12 @@ func (r *recycling) copy(m *move, u *run) error {
 		out.own = true
 	}
 	for i := range u.old {
-		p := &u.old[i]
-		r.j.mu.Lock()
-		h := r.j.pin(p.kind, p.file)
-		r.j.mu.Unlock()
-		rd := reader{j: r.j, s: m.s.id}
-		err := rd.part(h, p, p.pos, func(h *head, data []byte) bool {
+		err := r.j.entriesOf(m.s, &u.old[i], func(h *head, data []byte) bool {
 			if m.keep.wants(h) {
 				out.add(h, data)
 			}
 			return out.err == nil
 		})
-		r.j.release([]*handle{h})
 		if d, ok := err.(*Damage); ok {
 			r.j.found(m.s.id, d)
 			err = nil
@@ -334,7 +328,7 @@ type copyOut struct {
 
 func (o *copyOut) add(h *head, data []byte) {
 	c := *h
-	c.flags = 0
+	c.flags, c.length = 0, uint32(len(data))
 	o.r.copied += h.size()
 	if !o.own {
 		at, err := o.r.pack.add(c, data)

@@ -245,6 +245,8 @@ func (s *stream) note(h *head, data []byte, at place, gone func([]part)) error {
 		s.road = core.Flush(h.count)
 	case noteSegment, noteFlushed, noteParts:
 		return s.segment(h, data, gone)
+	case noteCleaned:
+		s.cleaned = max(s.cleaned, h.index)
 	case noteUnfill:
 		gone(s.fill)
 		s.fill = nil

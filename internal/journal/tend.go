@@ -160,19 +160,14 @@ func (j *Journal) rewrite(s *stream, old []part, fn func(*head, []byte) ([]byte,
 	out := &copyOut{r: r, s: s, own: true}
 	err := func() error {
 		for i := range old {
-			j.mu.Lock()
-			h := j.pin(old[i].kind, old[i].file)
-			j.mu.Unlock()
-			rd := reader{j: j, s: s.id}
 			var bad error
-			err := rd.part(h, &old[i], old[i].pos, func(h *head, data []byte) bool {
+			err := j.entriesOf(s, &old[i], func(h *head, data []byte) bool {
 				data, bad = fn(h, data)
 				if bad == nil && data != nil {
 					out.add(h, data)
 				}
 				return bad == nil && out.err == nil
 			})
-			j.release([]*handle{h})
 			if err == nil {
 				err = bad
 			}

@@ -217,7 +217,8 @@ func (j *Journal) showFrame(f *logFile, h *head, data []byte, pos int64, seq uin
 	at := place{inLog, f.gen, pos}
 	if s.removed {
 		switch h.kind {
-		case noteRemove, noteTrim, noteFlushed, noteParts, noteCheckpoint, noteUnfill, noteDamage:
+		case noteRemove, noteTrim, noteFlushed, noteParts, noteCheckpoint,
+			noteCleaned, noteUnfill, noteDamage:
 			return nil // the cleaner's, decided before it heard
 		}
 		s.removed = false

@@ -1,0 +1,182 @@
+package journal
+
+import (
+	"fmt"
+	"testing"
+
+	"trine/internal/core"
+	"trine/internal/core/record"
+)
+
+// recordsEntry makes a finished batch of keyed records; a nil value is a tombstone.
+func recordsEntry(i core.Index, base core.Offset, stamp core.Stamp, kvs ...[2]string) core.Entry {
+	var b record.Builder
+	b.Reset(0, 0, stamp)
+	for _, kv := range kvs {
+		r := core.Record{Stamp: stamp, Key: []byte(kv[0])}
+		if kv[1] != "" {
+			r.Value = []byte(kv[1])
+		}
+		b.Add(&r)
+	}
+	data := b.Finish()
+	record.SetBase(data, base, 1)
+	return core.Entry{Index: i, Epoch: 1, Gen: 1, Kind: core.EntryBatch, Base: base,
+		Count: int32(len(kvs)), Data: data}
+}
+
+// keysOf gives what a reader finds, as offset key=value.
+func keysOf(t *testing.T, j *Journal, s core.StreamID) []string {
+	t.Helper()
+	all, err := loadAll(j, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for i := range all {
+		if _, err := record.Check(all[i].Data); err != nil {
+			t.Fatal(err)
+		}
+		record.Each(all[i].Data, 1<<20, func(o core.Offset, r *core.Record) bool {
+			out = append(out, fmt.Sprintf("%d %s=%s", o, r.Key, r.Value))
+			return true
+		})
+	}
+	return out
+}
+
+func TestCompactionKeepsTheLastRecordOfEachKey(t *testing.T) {
+	fs := NewMemFS()
+	j, _ := open(t, fs, tiny())
+	const s core.StreamID = 3
+	next := core.Offset(0)
+	add := func(i core.Index, kvs ...[2]string) {
+		e := recordsEntry(i, next, core.Stamp(1000*i), kvs...)
+		next = e.Next()
+		refused, err := j.WriteLazy([]core.Write{{Stream: s, Entries: []core.Entry{e},
+			Keep: &core.Keep{Compact: true, SegmentBytes: 700, TombstoneMs: 5000}}})
+		must(t, refused, err)
+	}
+	for i := core.Index(1); i <= 40; i++ {
+		add(i, [2]string{fmt.Sprint("k", i%4), fmt.Sprint("v", i)}, [2]string{"all", fmt.Sprint(i)})
+	}
+	add(41, [2]string{"k1", ""}, [2]string{"k2", "last"})
+	for i := core.Index(42); i <= 52; i++ {
+		add(i, [2]string{"other", fmt.Sprint(i)})
+	}
+	must2 := func(ws ...core.Write) { r, err := j.WriteLazy(ws); must(t, r, err) }
+	must2(core.Write{Stream: s, Checkpoint: &core.Checkpoint{Index: 52, Next: next}})
+	clean := func(now core.Stamp) {
+		for i := 0; i < 10; i++ {
+			if err := j.Clean(now, 0); err != nil {
+				t.Fatal(err)
+			}
+			now += roundMs
+		}
+	}
+	clean(42_000) // the tombstone is young
+	got := fmt.Sprint(keysOf(t, j, s))
+	for _, want := range []string{" k1= ", " k2=last ", " k3=v39 ", " k0=v40 ", " all=40 "} {
+		if n := count(got, want); n != 1 {
+			t.Errorf("%q is there %d times: %s", want, n, got)
+		}
+	}
+	if n := count(got, "all="); n != 1 {
+		t.Errorf("an overwritten key is there %d times: %s", n, got)
+	}
+	before := got
+	fs = fs.Crash(1, 0)
+	if j, _ = open(t, fs, tiny()); fmt.Sprint(keysOf(t, j, s)) != before {
+		t.Errorf("after a power cut: %v", keysOf(t, j, s))
+	}
+	for i := core.Index(53); i <= 70; i++ {
+		add(i, [2]string{"other", fmt.Sprint(i)})
+	}
+	must2(core.Write{Stream: s, Checkpoint: &core.Checkpoint{Index: 70, Next: next}})
+	clean(1_000_000)
+	if got = fmt.Sprint(keysOf(t, j, s)); count(got, "k1=") != 0 || count(got, "k2=last") != 1 {
+		t.Errorf("an old tombstone stays: %s", got)
+	}
+	if o, at, err := j.FindStamp(s, 69_500); o != next-1 || at != 70_000 || err != nil {
+		t.Errorf("the last record is found at %d, %d: %v", o, at, err)
+	}
+}
+
+func count(s, sub string) int {
+	n := 0
+	for i := 0; i+len(sub) <= len(s); i++ {
+		if s[i:i+len(sub)] == sub {
+			n++
+		}
+	}
+	return n
+}
+
+func TestRetentionGivesUpTheOldestByAgeAndBySize(t *testing.T) {
+	for _, road := range []core.Flush{core.FlushEach, core.FlushLazy} {
+		for name, keep := range map[string]core.Keep{"age": {MsMax: 60_000}, "size": {BytesMax: 5000}} {
+			t.Run(fmt.Sprint(name, " on road ", road), func(t *testing.T) {
+				fs := NewMemFS()
+				j, _ := open(t, fs, tiny())
+				call := j.WriteEach
+				if road == core.FlushLazy {
+					call = j.WriteLazy
+				}
+				refused, err := call([]core.Write{{Stream: 9, Road: road, Keep: &keep}})
+				must(t, refused, err)
+				for i := core.Index(1); i <= 100; i++ {
+					e := batchEntry(i, core.Offset(i-1), 1, 1, 300)
+					refused, err := call([]core.Write{{Stream: 9, Road: road, Entries: []core.Entry{e}}})
+					must(t, refused, err)
+				}
+				refused, err = call([]core.Write{{Stream: 9, Road: road,
+					Checkpoint: &core.Checkpoint{Index: 95, Next: 95}}})
+				must(t, refused, err)
+				now := core.Stamp(1090 + 60_000) // entry 90 is as old as may be
+				for i := 0; i < 10; i++ {
+					if err := j.Clean(now, 0); err != nil {
+						t.Fatal(err)
+					}
+				}
+				_, rep := open(t, fs.Crash(3, 50), tiny())
+				r := rep.Streams[0]
+				if r.Start < 50 || r.Start > 90 {
+					t.Errorf("starts at %d", r.Start)
+				}
+				part := int64(4 << 10) // what goes at once
+				if road == core.FlushEach {
+					part = 16 << 10
+				}
+				if name == "size" && (r.Bytes < 5000 || r.Bytes > 5000+2*part) {
+					t.Errorf("%d bytes are kept", r.Bytes)
+				}
+				if len(r.Tail) != 5 || r.Damage != "" {
+					t.Errorf("tail of %d, damage %q", len(r.Tail), r.Damage)
+				}
+			})
+		}
+	}
+}
+
+func TestWhatAQueueSettledLeavesTheDisk(t *testing.T) {
+	fs := NewMemFS()
+	j, _ := open(t, fs, tiny())
+	for i := core.Index(1); i <= 300; i++ {
+		w := core.Write{Stream: 9, Road: core.FlushEach,
+			Entries: []core.Entry{batchEntry(i, core.Offset(i-1), 1, 1, 300)}}
+		if i%10 == 0 {
+			w.Checkpoint = &core.Checkpoint{Index: i - 5, Next: core.Offset(i - 5)}
+			w.Reclaim = &core.Reclaim{Below: core.Offset(i - 5)}
+			w.Trim = core.Offset(i - 5)
+		}
+		refused, err := j.WriteEach([]core.Write{w})
+		must(t, refused, err)
+		if err := j.Clean(core.Stamp(i)*1000, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st := j.Stats()
+	if st.CopiedBytes > 8000 || st.Recycled < 5 || st.LogFiles > 3 {
+		t.Errorf("a short queue is copied on: %+v", st)
+	}
+}
