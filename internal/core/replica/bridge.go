@@ -61,7 +61,8 @@ const transferContext = "CampaignTransfer"
 // Transfer says whether m asks for a vote because its leader wished it so: such
 // votes are granted in spite of leases.
 func Transfer(m *core.Replicate) bool {
-	return (m.Type == core.RepVote || m.Type == core.RepPreVote) && string(m.Context) == transferContext
+	return (m.Type == core.RepVote || m.Type == core.RepPreVote) &&
+		string(m.Context) == transferContext
 }
 
 // outgoing translates what raft says, but for entries and checkpoint.
@@ -181,7 +182,8 @@ func encodeChange(ch change, d core.DiskID) []byte {
 
 // proposal is the message that asks raft to append an entry of ours.
 func (c *group) proposal(es []core.Entry) raftMessage {
-	m := raftMessage{Type: raftpb.MsgProp, From: uint64(c.cfg.Self), Entries: make([]raftEntry, len(es))}
+	m := raftMessage{Type: raftpb.MsgProp, From: uint64(c.cfg.Self),
+		Entries: make([]raftEntry, len(es))}
 	for i := range es {
 		m.Entries[i] = c.entry(&es[i])
 	}
@@ -204,8 +206,8 @@ func (c *group) apply(e *core.Entry) {
 // The words that only this node says to its own raft.
 
 func appliedMessage(self core.DiskID, through core.Index) raftMessage {
-	return raftMessage{Type: raftpb.MsgStorageApplyResp, To: uint64(self), From: raft.LocalApplyThread,
-		Entries: []raftEntry{{Index: uint64(through)}}}
+	return raftMessage{Type: raftpb.MsgStorageApplyResp, To: uint64(self),
+		From: raft.LocalApplyThread, Entries: []raftEntry{{Index: uint64(through)}}}
 }
 
 func aliveMessage(from core.DiskID, epoch core.Epoch) raftMessage {

@@ -73,7 +73,7 @@ func torment(t testing.TB, s uint64, policy core.Policy, disks int, bug string) 
 		c.MessageBytesMax, c.InflightBytesMax, c.TailBytesMax = 2000, 8000, 20000
 	})
 	w.trace, w.bug = *seed != 0, bug
-	w.slow = []core.Time{core.Millisecond, 5 * core.Millisecond, 30 * core.Millisecond}[w.rng.IntN(3)]
+	w.slow = []core.Time{1, 5, 30}[w.rng.IntN(3)] * core.Millisecond
 	w.loss = []float64{0, 0, 0.02, 0.1}[w.rng.IntN(4)]
 	w.twice = []float64{0, 0.02, 0.1}[w.rng.IntN(3)]
 	for end := w.now + 20*core.Second; w.now < end; {

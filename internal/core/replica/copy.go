@@ -139,7 +139,9 @@ type Config struct {
 	MessageBytesMax  int       // 256 KiB: entries in one message; one larger goes alone
 	TailBytesMax     int       // 8 MiB: how much of the tail is kept for copies that lag
 	QuietAfter       core.Time // 10 s: without work until a Raft group goes quiet
-	SleepAfter       core.Time // 10 s: quiet for so long until a Raft group drops its state; <0: never
+	// SleepAfter is how long a Raft group is quiet until it gives its state back; <0:
+	// never, which is what 0 means for the catalog's stream; 10 s else.
+	SleepAfter core.Time
 }
 
 func (c *Config) defaults() {
@@ -159,6 +161,8 @@ func (c *Config) defaults() {
 		c.QuietAfter = 10 * core.Second
 	}
 	if c.SleepAfter == 0 {
-		c.SleepAfter = 10 * core.Second
+		if c.SleepAfter = 10 * core.Second; c.Stream == core.CatalogStream {
+			c.SleepAfter = -1
+		}
 	}
 }

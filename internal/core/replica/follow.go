@@ -111,7 +111,8 @@ func (c *following) take(m *core.Replicate) {
 		return
 	}
 	if !m.Reject {
-		if epoch, ok := c.tail.EpochAt(cp.Index); cp.Index < c.tail.base || ok && epoch == cp.Epoch {
+		epoch, ok := c.tail.EpochAt(cp.Index)
+		if cp.Index < c.tail.base || ok && epoch == cp.Epoch {
 			c.agree(max(cp.Index, c.tail.base), m)
 			return
 		}

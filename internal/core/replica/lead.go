@@ -15,7 +15,7 @@ const (
 	retries      = 8                // without an answer: wait for Reconnected or a message
 	installAfter = 30 * core.Second // without an answer: send the checkpoint again
 	wishAfter    = core.Second      // without the catalog's word: wish again
-	caughtWithin = core.Second      // a copy that lags less is caught up, where others need not wait for it
+	caughtWithin = core.Second      // a copy that lags less is caught up, where nobody waits for it
 )
 
 // peer is what the leader knows of another copy.
@@ -168,8 +168,8 @@ func (c *following) sendCheckpoint(p *peer) {
 	}
 	p.state, p.waiting, p.waitAt, p.told = install, true, c.now, cp.Index
 	p.flights, p.bytes = nil, 0
-	c.send(&core.Replicate{Type: core.RepCheckpoint, To: p.disk, Index: cp.Index, LogEpoch: cp.Epoch,
-		Commit: c.committed, Checkpoint: cp, Reject: p.force})
+	c.send(&core.Replicate{Type: core.RepCheckpoint, To: p.disk, Index: cp.Index,
+		LogEpoch: cp.Epoch, Commit: c.committed, Checkpoint: cp, Reject: p.force})
 }
 
 // answered takes a copy's answer to an append or a checkpoint.

@@ -15,7 +15,9 @@ func (c *group) maybeQuiet() {
 	last := c.tail.Last()
 	all := c.committed == last && c.applied == last && c.disk.persisted == last &&
 		len(c.disk.flying) == 0 && c.node.BasicStatus().LeadTransferee == 0 && !c.node.HasReady()
-	c.eachPeer(func(p peerView) { all = all && (p.disk == c.cfg.Self || p.match == last && p.active) })
+	c.eachPeer(func(p peerView) {
+		all = all && (p.disk == c.cfg.Self || p.match == last && p.active)
+	})
 	if !all {
 		return
 	}
@@ -40,8 +42,8 @@ func (c *group) hush(m *core.Replicate) {
 	if c.node == nil || c.leads || m.Epoch != c.epoch() {
 		return
 	}
-	if m.Index != c.tail.Last() || m.LogEpoch != c.tail.LastEpoch() || m.Index != c.disk.persisted ||
-		c.lead != m.From || c.node.HasReady() {
+	if m.Index != c.tail.Last() || m.LogEpoch != c.tail.LastEpoch() ||
+		m.Index != c.disk.persisted || c.lead != m.From || c.node.HasReady() {
 		return
 	}
 	if c.committed < m.Commit {
@@ -77,8 +79,8 @@ func (c *group) wake() {
 
 // sleep gives raft's state back, keeping what build needs.
 func (c *group) sleep() {
-	if c.node.HasReady() || len(c.sends) > 0 || len(c.disk.flying) > 0 || c.applied != c.committed || c.stateChanged() ||
-		c.disk.pending(&c.tail) || len(c.waits) > 0 {
+	if c.node.HasReady() || len(c.sends) > 0 || len(c.waits) > 0 || len(c.disk.flying) > 0 ||
+		c.applied != c.committed || c.stateChanged() || c.disk.pending(&c.tail) {
 		return
 	}
 	c.node, c.views, c.staged, c.waits, c.accounts = nil, nil, nil, nil, nil

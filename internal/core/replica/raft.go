@@ -110,8 +110,9 @@ func (c *group) build() {
 		ID: uint64(c.cfg.Self), ElectionTick: electionTicks, HeartbeatTick: beatTicks,
 		Storage: storage{c}, Applied: uint64(c.applied), AsyncStorageWrites: true,
 		MaxSizePerMsg: uint64(c.cfg.MessageBytesMax), MaxCommittedSizePerReady: 1 << 40,
-		MaxInflightMsgs: 256, MaxInflightBytes: uint64(max(c.cfg.InflightBytesMax, c.cfg.MessageBytesMax)),
-		CheckQuorum: true, PreVote: true, DisableProposalForwarding: true,
+		MaxInflightMsgs:  256,
+		MaxInflightBytes: uint64(max(c.cfg.InflightBytesMax, c.cfg.MessageBytesMax)),
+		CheckQuorum:      true, PreVote: true, DisableProposalForwarding: true,
 		StepDownOnRemoval: true, Logger: silent{},
 	})
 	core.Assert(err == nil, "raft starts: %v", err)

@@ -141,8 +141,8 @@ func (c *group) stateChanged() bool {
 // a restarted copy from standing for election by outdated members.
 func (c *group) stateToWrite() {
 	if c.stateChanged() || c.state.Commit != c.written.Commit && c.disk.pending(&c.tail) {
-		c.disk.state = &core.HardState{Epoch: core.Epoch(c.state.Term), Vote: core.DiskID(c.state.Vote),
-			Commit: core.Index(c.state.Commit)}
+		c.disk.state = &core.HardState{Epoch: core.Epoch(c.state.Term),
+			Vote: core.DiskID(c.state.Vote), Commit: core.Index(c.state.Commit)}
 		c.written = c.state
 	}
 }

@@ -36,15 +36,15 @@ func (c *group) repair(m *core.Replicate) bool {
 	epoch, ok := c.tail.EpochAt(from)
 	if !ok {
 		if cp := c.checkpointFor(m.From); cp != nil {
-			c.post(&core.Replicate{Type: core.RepCheckpoint, From: c.cfg.Self, To: m.From, Epoch: c.epoch(),
-				Index: cp.Index, LogEpoch: cp.Epoch, Checkpoint: cp}, 0)
+			c.post(&core.Replicate{Type: core.RepCheckpoint, From: c.cfg.Self, To: m.From,
+				Epoch: c.epoch(), Index: cp.Index, LogEpoch: cp.Epoch, Checkpoint: cp}, 0)
 		}
 		return true
 	}
 	es := c.tail.Slice(from+1, match, c.cfg.MessageBytesMax)
 	c.post(&core.Replicate{Type: core.RepAppend, From: c.cfg.Self, To: m.From, Epoch: c.epoch(),
-		Index: from, LogEpoch: epoch, Entries: es, Commit: min(c.committed, from+core.Index(len(es)))},
-		c.cfg.MessageBytesMax)
+		Index: from, LogEpoch: epoch, Entries: es,
+		Commit: min(c.committed, from+core.Index(len(es)))}, c.cfg.MessageBytesMax)
 	return true
 }
 
@@ -64,8 +64,9 @@ func (c *group) vouch(m *core.Replicate) {
 		}
 	})
 	if epoch, ok := c.tail.EpochAt(m.Index); ok && m.Index >= match {
-		c.post(&core.Replicate{Type: core.RepAppend, From: c.cfg.Self, To: m.From, Epoch: c.epoch(),
-			Index: m.Index, LogEpoch: epoch, Commit: c.committed, Hint: m.Index}, c.cfg.MessageBytesMax)
+		c.post(&core.Replicate{Type: core.RepAppend, From: c.cfg.Self, To: m.From,
+			Epoch: c.epoch(), Index: m.Index, LogEpoch: epoch, Commit: c.committed,
+			Hint: m.Index}, c.cfg.MessageBytesMax)
 	}
 }
 

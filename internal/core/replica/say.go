@@ -24,7 +24,8 @@ func (c *group) send(m *raftMessage) {
 	switch m.Type {
 	case raftAppend:
 		if n := len(m.Entries); n > 0 {
-			out.Entries = c.tail.Slice(core.Index(m.Entries[0].Index), core.Index(m.Entries[n-1].Index), 1<<62)
+			out.Entries = c.tail.Slice(core.Index(m.Entries[0].Index),
+				core.Index(m.Entries[n-1].Index), 1<<62)
 			if !same(out.Entries, m.Entries) {
 				return // overwritten since: raft sends again what still counts
 			}
@@ -65,7 +66,8 @@ func (c *group) post(m *core.Replicate, size int) {
 		case m.Type == core.RepAppendAnswer:
 			last.Index = max(last.Index, m.Index)
 			return
-		case m.Type == core.RepAppend && m.Index == last.Index+n && c.sizes[i]+size <= c.cfg.MessageBytesMax:
+		case m.Type == core.RepAppend && m.Index == last.Index+n &&
+			c.sizes[i]+size <= c.cfg.MessageBytesMax:
 			if len(m.Entries) > 0 {
 				last.Entries = c.tail.span(last.Index+1, m.Index+core.Index(len(m.Entries)))
 			}
@@ -83,7 +85,9 @@ func (c *group) post(m *core.Replicate, size int) {
 func (c *group) owe(m *core.Replicate) bool {
 	flows := false
 	if c.leads && c.cfg.Stream != core.CatalogStream {
-		c.eachPeer(func(p peerView) { flows = flows || p.disk == m.To && p.flows && p.match >= m.Index })
+		c.eachPeer(func(p peerView) {
+			flows = flows || p.disk == m.To && p.flows && p.match >= m.Index
+		})
 	}
 	if flows {
 		c.owed = slices.DeleteFunc(c.owed, func(o *core.Replicate) bool { return o.To == m.To })

@@ -45,8 +45,9 @@ func newStory(t *testing.T, d *datadriven.TestData) *world {
 	d.MaybeScanArgs(t, "disks", &disks)
 	policy := map[string]core.Policy{
 		"single": core.Single(core.FlushEach), "mirror": core.Mirror(copies, core.FlushLazy),
-		"insync": core.InSync(copies, 2, core.FlushLazy), "primary": core.Primary(copies, core.FlushLazy),
-		"pair": core.Pair(copies, 2, core.FlushEach), "majority": core.Majority(copies),
+		"insync":  core.InSync(copies, 2, core.FlushLazy),
+		"primary": core.Primary(copies, core.FlushLazy),
+		"pair":    core.Pair(copies, 2, core.FlushEach), "majority": core.Majority(copies),
 		"any": {Copies: copies, MinInSync: 1, Commit: core.CommitInSync, Election: core.ElectAny},
 	}[name]
 	w := newWorld(t, 1, policy, disks, func(c *Config) { c.LagMax = 2 * core.Second })
@@ -118,7 +119,9 @@ func (w *world) setMembers(d *datadriven.TestData) {
 	for _, a := range d.CmdArgs {
 		var i int
 		fmt.Sscan(a.Key, &i)
-		w.cat.now.Members = append(w.cat.now.Members, core.Member{Node: core.NodeID(i), Disk: core.DiskID(i)})
+		m := member(i - 1)
+		m.InSync = false
+		w.cat.now.Members = append(w.cat.now.Members, m)
 		if n := w.nodes[i-1]; !n.found {
 			n.found = true
 			n.start()
@@ -138,8 +141,8 @@ func (w *world) state() string {
 			continue
 		}
 		s := n.copy.Status()
-		fmt.Fprintf(&b, "disk %d: epoch %d, last %d, written %d, holds %d, next offset %d", n.disk, s.Epoch,
-			s.Last, s.Persisted, s.Committed, s.LogEnd)
+		fmt.Fprintf(&b, "disk %d: epoch %d, last %d, written %d, holds %d, next offset %d",
+			n.disk, s.Epoch, s.Last, s.Persisted, s.Committed, s.LogEnd)
 		switch {
 		case s.Leads:
 			fmt.Fprintf(&b, ", leads with %d in sync", s.InSync)
@@ -169,7 +172,8 @@ func (n *node) log() string {
 		e := t.Entry(i)
 		kind := map[core.EntryKind]string{core.EntryBatch: "batch", core.EntryQueue: "queue",
 			core.EntryEmpty: "empty", core.EntryMembers: "members", core.EntrySeal: "seal"}[e.Kind]
-		parts = append(parts, fmt.Sprintf("%d %s epoch %d base %d+%d", e.Index, kind, e.Epoch, e.Base, e.Count))
+		parts = append(parts, fmt.Sprintf("%d %s epoch %d base %d+%d", e.Index, kind, e.Epoch,
+			e.Base, e.Count))
 	}
 	if len(parts) > 12 {
 		parts = slices.Concat(parts[:4], []string{"..."}, parts[len(parts)-4:])

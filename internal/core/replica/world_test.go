@@ -153,7 +153,9 @@ func (n *node) crash() {
 		n.w.counts["write unseen"]++
 	}
 	n.writes, n.copy, n.up = nil, nil, false
-	n.w.net = slices.DeleteFunc(n.w.net, func(p packet) bool { return p.from == n.i || p.to == n.i })
+	n.w.net = slices.DeleteFunc(n.w.net, func(p packet) bool {
+		return p.from == n.i || p.to == n.i
+	})
 }
 
 // store does what a journal does with a write.
@@ -312,7 +314,8 @@ func (w *world) checkHeld(n *node, i core.Index) {
 		w.failf("disk %d has a checkpoint at %d above all that held", n.disk, i)
 	}
 	if h := w.held[i]; h.sum != n.sum || h.next != n.next {
-		w.failf("disk %d: what held up to %d is another here: epoch %d id %d", n.disk, i, h.epoch, h.id)
+		w.failf("disk %d: what held up to %d is another here: epoch %d id %d", n.disk, i,
+			h.epoch, h.id)
 	}
 }
 
@@ -504,8 +507,8 @@ func (n *node) checkpoint() {
 	cp := &core.Checkpoint{Machine: binary.BigEndian.AppendUint64(nil, n.sum)}
 	n.copy.Checkpoint(cp)
 	if cp.Index != n.applied || cp.Next != n.next {
-		n.w.failf("disk %d: checkpoint at %d next %d, applied %d next %d", n.disk, cp.Index, cp.Next,
-			n.applied, n.next)
+		n.w.failf("disk %d: checkpoint at %d next %d, applied %d next %d", n.disk, cp.Index,
+			cp.Next, n.applied, n.next)
 	}
 	// A checkpoint holds once its entries are on this disk.
 	if cp.Index > n.copy.Status().Persisted {
