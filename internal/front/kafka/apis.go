@@ -24,6 +24,11 @@ type api struct {
 // on makes a handler of requests that kmsg reads. Its error ends the connection.
 func on[R kmsg.Request](handle func(c *Conn, r *request, q R)) func(*Conn, *request) error {
 	return func(c *Conn, r *request) error {
+		if r.flexible {
+			if err := checkShape(r.key, r.version, r.body); err != nil {
+				return err
+			}
+		}
 		q := kmsg.RequestForKey(r.key)
 		q.SetVersion(r.version)
 		if err := q.ReadFrom(r.body); err != nil {

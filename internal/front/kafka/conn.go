@@ -18,6 +18,9 @@ const (
 	frameStep = 1 << 20
 	// frameMin is the shortest request: key, version and correlation id.
 	frameMin = 8
+	// plainBytesMax bounds requests other than Produce: read, they take many times
+	// their bytes.
+	plainBytesMax = 8 << 20
 	// waitingMax bounds the requests of one connection that have not begun.
 	waitingMax = 1000
 )
@@ -143,6 +146,9 @@ func (c *Conn) take(frame []byte) error {
 		}
 		r.response = apiVersions(c.f, 0, errUnsupportedVersion)
 		r.version = 0
+	}
+	if r.key != keyProduce && r.size > plainBytesMax {
+		return c.fault("read request", "%s of %d bytes", kmsg.NameForKey(r.key), r.size)
 	}
 	if r.response == nil {
 		body, err := r.readHeader(frame)

@@ -23,6 +23,9 @@ type producing struct {
 	oneAppend [1]core.Append
 }
 
+// producedMax bounds the batches of one request.
+const producedMax = 100_000
+
 // producedTopic is a topic's share of a request: parts[from:to].
 type producedTopic struct {
 	name     string
@@ -67,6 +70,9 @@ func readProduce(r *request, p *producing) error {
 			in.tags(nil)
 			if !in.Ok() {
 				return in.Complete()
+			}
+			if len(p.parts) == producedMax {
+				return errShape
 			}
 			p.parts = append(p.parts, part)
 		}
