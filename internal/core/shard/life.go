@@ -143,6 +143,7 @@ func (s *Shard) beat() {
 	}
 	s.tickCopies()
 	s.register()
+	s.resendProposals(false)
 	s.retryTargets()
 	s.releaseHeld()
 }
