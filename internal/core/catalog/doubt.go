@@ -107,6 +107,7 @@ func (c *Catalog) crown(st *stream, d core.DiskID, note Loss) {
 	if st.to == nil {
 		c.growStream(st)
 	}
+	c.arrived(st)
 }
 
 func (c *Catalog) applyReport(r *reader) Result {

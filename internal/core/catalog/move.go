@@ -136,9 +136,9 @@ func (c *Catalog) moveTo(st *stream, at, to []core.NodeID) {
 }
 
 // arrived ends a move whose copies are in sync. Where no copy has to go, it is only
-// the preferred leader that must be.
+// the preferred leader that must be. A stream in doubt drops nothing.
 func (c *Catalog) arrived(st *stream) {
-	if st.to == nil || st.Changing {
+	if st.to == nil || st.Changing || len(st.doubt) > 0 {
 		return
 	}
 	n := len(st.to)
@@ -170,7 +170,7 @@ func (c *Catalog) dropTo(st *stream, keep []core.Member) bool {
 				d = m.Disk
 			}
 		}
-		if d == 0 || len(st.doubt) > 0 {
+		if d == 0 {
 			return false
 		}
 		c.enthrone(st, d)
