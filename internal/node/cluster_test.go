@@ -219,3 +219,32 @@ func TestANodeThatHandsOverLeavesNoError(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestANodeThatLostItsDiskComesBackWithAnother(t *testing.T) {
+	for _, at := range []time.Duration{0, 300 * time.Millisecond} {
+		t.Run(at.String(), func(t *testing.T) {
+			c := newCluster(t, 3)
+			s := c.define(1, core.Definition{Name: "test/x", Policy: core.InSync(3, 2, core.FlushLazy)})
+			to := &tally{acked: map[uint64]core.Offset{}}
+			for i := uint64(1); i <= 20; i++ {
+				c.append(1, s.ID, i, to)
+			}
+			eventually(t, "acknowledged", func() bool { n, _ := to.count(); return n == 20 })
+			lead := c.nodes[1].Streams().Lookup(s.Name).Leader
+			c.nodes[lead].Close()
+			c.disks[lead] = journal.NewMemFS()
+			time.Sleep(at) // at once, or when its end was noticed long ago
+			if c.start(lead); t.Failed() {
+				return
+			}
+			c.sync(lead)
+			eventually(t, "all copies in sync again", func() bool {
+				s := c.nodes[lead].Streams().Lookup(s.Name)
+				return s != nil && s.InSyncCount() == 3
+			})
+			if end := c.committed(lead, s.ID); end != 20 {
+				t.Errorf("the stream ends at %d", end)
+			}
+		})
+	}
+}
