@@ -196,7 +196,8 @@ func (c *Catalog) Target(id core.StreamID) (core.Policy, bool) {
 // have: Grow should be proposed.
 func (c *Catalog) Growing() bool { return c.unfinished }
 
-// Asked gives the streams that wait for a Report of the copy on a disk.
+// Asked gives the streams that wait for a Report of the copy on a disk. Whenever one
+// begins to wait, or waits anew, it is among Changes.Streams.
 func (c *Catalog) Asked(disk core.DiskID) []core.StreamID {
 	var out []core.StreamID
 	for _, id := range c.waiting.list() {

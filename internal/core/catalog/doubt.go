@@ -28,6 +28,7 @@ func (c *Catalog) copyDoubtful(st *stream, d core.DiskID) {
 		}
 	}
 	if len(st.doubt) > 0 {
+		c.touch(st) // whoever can report is asked again
 		c.settle(st)
 		return
 	}

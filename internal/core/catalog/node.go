@@ -91,6 +91,7 @@ func (c *Catalog) copyBack(st *stream, d core.DiskID, doubtful bool) {
 	case doubtful:
 		c.copyDoubtful(st, d)
 	case len(st.doubt) > 0:
+		c.touch(st)
 		c.settle(st)
 	case st.lead == d || st.Leader == 0:
 		c.elect(st)
