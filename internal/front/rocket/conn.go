@@ -22,14 +22,15 @@ type Conn struct {
 	local wire.Host // where the client dialled
 	peer  wire.Host
 
-	in     []byte // the beginning of a frame
-	frame  []byte // the one being dispatched
-	cmd    wire.Command
-	synced bool // it is dispatched again, after Cluster.Sync
-	out    wire.Writer
-	heard  core.Time // when it last was fed
-	closed bool
-	opaque int32 // of the last request of ours
+	in        []byte // the beginning of a frame
+	frame     []byte // the one being dispatched
+	cmd       wire.Command
+	synced    bool      // it is dispatched again, after Cluster.Sync
+	heldUntil core.Time // or after hold: till then it may be held; 0: it comes first
+	out       wire.Writer
+	heard     core.Time // when it last was fed
+	closed    bool
+	opaque    int32 // of the last request of ours
 
 	slab    slab
 	appends []core.Append // of this turn
@@ -258,6 +259,23 @@ func (c *Conn) again(wait func(done func(error))) {
 			c.synced = false
 			c.endTurn(now)
 		})
+	})
+}
+
+// holdEvery is how often a held request is tried.
+const holdEvery = 100 * core.Millisecond
+
+// hold dispatches the present request again a little later, with heldUntil set.
+func (c *Conn) hold(now core.Now, most core.Time) {
+	frame := bytes.Clone(c.frame)
+	until := c.heldUntil
+	if until == 0 {
+		until = now.Mono + most
+	}
+	c.at(now.Mono+holdEvery, func(now core.Now) {
+		c.heldUntil = until
+		_ = c.dispatch(now, frame) // it was parsed before
+		c.heldUntil = 0
 	})
 }
 

@@ -138,7 +138,10 @@ func (c *Conn) topicRoute(core.Now) {
 	name := c.cmd.Get("topic")
 	r := wire.Route{}
 	t := c.f.topicOf(name)
-	template := t == nil && c.isTemplate(string(name))
+	// A consumer asks for its retry topic before the heartbeat that makes it, and
+	// then not again for 30 s: it is told what there will be.
+	retry := t == nil && len(name) > len(retryPrefix) && strings.HasPrefix(string(name), retryPrefix)
+	template := t == nil && (retry || c.isTemplate(string(name)))
 	if t == nil && !template {
 		if !c.afterSync() {
 			c.fail(wire.TopicNotExist, "No topic route info in name server for the topic: "+string(name))
@@ -149,6 +152,9 @@ func (c *Conn) topicRoute(core.Now) {
 		g := p.group
 		q := wire.RouteQueues{Broker: g.name, Read: queuesTBW102, Write: queuesTBW102,
 			Perm: wire.PermRead | wire.PermWrite | wire.PermInherit}
+		if retry {
+			q.Read, q.Write, q.Perm = 1, 1, wire.PermRead|wire.PermWrite
+		}
 		if t != nil {
 			part := t.part(g.name)
 			if part == nil {

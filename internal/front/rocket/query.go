@@ -158,6 +158,10 @@ func (q *query) look(mq *queue, at core.Offset, r *core.Record) {
 	q.last = max(q.last, r.Stamp)
 }
 
+// replyHoldMax is how long a reply waits for its client to announce itself: a
+// producer may ask before its first heartbeat.
+const replyHoldMax = 2 * core.Second
+
 // sendReply takes codes 324 and 325: an answer to a request of another client, who
 // is named by a property and gets it at once.
 func (c *Conn) sendReply(now core.Now) {
@@ -171,6 +175,10 @@ func (c *Conn) sendReply(now core.Now) {
 	f.mu.RLock()
 	to := f.members.byID[client]
 	f.mu.RUnlock()
+	if to == nil && (c.heldUntil == 0 || now.Mono < c.heldUntil) {
+		c.hold(now, replyHoldMax)
+		return
+	}
 	if to == nil {
 		c.fail(wire.SystemError, "push reply message fail, channel of <"+client+"> not found.")
 		return
