@@ -53,9 +53,11 @@ type conn struct {
 	failure   error     // what it is cut with then
 
 	user, vhost  string
-	clientCloses bool // capability authentication_failure_close
-	clientCancel bool // capability consumer_cancel_notify
-	clientBlock  bool // capability connection.blocked
+	properties   wire.Table // what the client says of itself
+	since        core.Stamp // when it opened
+	clientCloses bool       // capability authentication_failure_close
+	clientCancel bool       // capability consumer_cancel_notify
+	clientBlock  bool       // capability connection.blocked
 
 	channels  map[uint16]*channel
 	consumers map[core.ConsumerID]*consumer

@@ -1,6 +1,8 @@
 package amqp
 
 import (
+	"slices"
+
 	"trine/internal/core"
 	"trine/internal/front/amqp/wire"
 )
@@ -54,7 +56,7 @@ func (c *conn) startOk(now core.Now, m *wire.ConnectionStartOk) error {
 		return wire.Errorf(wire.AccessRefused, "Login was refused using authentication mechanism %s. "+
 			"For details see the broker logfile.", m.Mechanism)
 	}
-	c.user = user
+	c.user, c.properties = user, slices.Clone(m.ClientProperties)
 	c.stage = awaitsTuneOk
 	c.send(0, &wire.ConnectionTune{ChannelMax: uint16(c.f.o.ChannelMax),
 		FrameMax: uint32(c.f.o.FrameMax), Heartbeat: uint16(c.f.o.Heartbeat)})
@@ -112,7 +114,7 @@ func (c *conn) open(m *wire.ConnectionOpen) error {
 		return &wire.Error{Code: wire.NotAllowed, ID: m.ID(), Text: "access to vhost '" + m.VHost +
 			"' refused for user '" + c.user + "'"}
 	}
-	c.vhost, c.stage = m.VHost, running
+	c.vhost, c.stage, c.since = m.VHost, running, c.w.Now().Wall
 	c.w.Ready()
 	c.send(0, &wire.ConnectionOpenOk{})
 	if c.heartbeat != 0 {

@@ -7,13 +7,7 @@ func (f *Front) homeChanged(vhost, name string) {
 	if q == nil || !f.down(q) {
 		return
 	}
-	f.mu.Lock()
-	conns := make([]*conn, 0, len(f.conns))
-	for c := range f.conns {
-		conns = append(conns, c)
-	}
-	f.mu.Unlock()
-	for _, c := range conns {
+	for _, c := range f.openConns() {
 		c.w.Lock()
 		if c.vhost == vhost {
 			c.homeDown(q)
