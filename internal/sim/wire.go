@@ -19,6 +19,7 @@ type wire struct {
 	cutAB, cutBA bool
 	refuse       bool // a cut that resets and refuses
 	held         []parcel
+	ending       int             // ends that have not noticed yet that the connections ended
 	last         [2][2]core.Time // when the last parcel arrives, by direction and lane
 }
 
@@ -58,8 +59,8 @@ func (l *wire) dial(from *Node) {
 		from.redial(l, 5*core.Millisecond)
 		return
 	}
-	if l.cutAB || l.cutBA || to.paused {
-		from.redial(l, 100*core.Millisecond)
+	if l.cutAB || l.cutBA || to.paused || l.ending > 0 {
+		from.redial(l, l.w.between(core.Millisecond, 100*core.Millisecond))
 		return
 	}
 	l.up = true
@@ -80,7 +81,9 @@ func (l *wire) end(why string) {
 	l.w.trace("link %d-%d down: %s", l.a.ID, l.b.ID, why)
 	for _, n := range []*Node{l.a, l.b} {
 		n, other, run := n, l.other(n).self, n.run
+		l.ending++
 		l.w.After(l.w.between(50*core.Microsecond, 2*core.Millisecond), func() {
+			l.ending--
 			if n.up && n.run == run {
 				n.push(shard.Event{Kind: shard.LinkDown, Peer: other})
 				n.redial(l, core.Millisecond)

@@ -26,9 +26,10 @@ type World struct {
 		io.Writer
 		Sum64() uint64
 	}
-	steps int
-	sums  map[string]uint64
-	lies  Plant // the planted bug of this run
+	steps    int
+	sums     map[string]uint64 // what was applied, by stream and index
+	diverged []string
+	lies     Plant // the planted bug of this run
 }
 
 // NewWorld makes a cluster of n empty nodes that know each other. They start at once.
@@ -132,6 +133,7 @@ func (w *World) wire(a, b core.NodeID) *wire {
 	return w.links[[2]core.NodeID{a, b}]
 }
 
+// check holds what the copies have applied against each other: equal at equal indexes.
 func (w *World) check(n *Node) {
 	if w.sums == nil {
 		w.sums = map[string]uint64{}
@@ -139,7 +141,8 @@ func (w *World) check(n *Node) {
 	for _, d := range n.sh.Digests() {
 		k := fmt.Sprintf("%s@%d", d.Name, d.Done)
 		if x, ok := w.sums[k]; ok && x != d.Sum {
-			w.trace("DIVERGED node %d %s", n.ID, k)
+			w.trace("BROKEN copies of %s differ", k)
+			w.diverged = append(w.diverged, fmt.Sprintf("node %d: copies of %s differ", n.ID, k))
 		} else {
 			w.sums[k] = d.Sum
 		}

@@ -1,0 +1,304 @@
+package sim
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"trine/internal/core"
+	"trine/internal/core/record"
+	"trine/internal/core/shard"
+)
+
+// subject is one stream under test, with all that its clients know of it.
+type subject struct {
+	w       *World
+	name    string
+	policy  core.Policy
+	queue   bool
+	id      core.StreamID
+	acked   map[string]bool // values whose append was said to hold
+	sent    map[string]bool
+	settled map[string]bool // values whose acceptance was said to hold
+	tried   map[string]bool // and those whose acceptance was asked, and may hold
+	lent    map[string]int
+	stop    bool
+	faulty  []string
+}
+
+func (s *subject) broken(format string, args ...any) {
+	line := s.name + ": " + fmt.Sprintf(format, args...)
+	s.w.trace("BROKEN %s", line)
+	if len(s.faulty) < 20 {
+		s.faulty = append(s.faulty, line)
+	}
+}
+
+// producer enters one record after another at a node, as a client connected to it
+// does. A new run of the node has a new client.
+type producer struct {
+	s    *subject
+	n    *Node
+	run  int
+	seq  int
+	open map[uint64]string
+}
+
+func (s *subject) produce(n *Node) {
+	p := &producer{s: s, n: n, run: n.run, open: map[uint64]string{}}
+	var next func()
+	next = func() {
+		if s.stop || !n.up || n.run != p.run {
+			return
+		}
+		if !n.paused && n.Member && len(p.open) < 50 {
+			p.send()
+		}
+		s.w.After(s.w.between(core.Millisecond, 8*core.Millisecond), next)
+	}
+	s.w.After(s.w.between(0, 5*core.Millisecond), next)
+}
+
+func (p *producer) send() {
+	p.seq++
+	v := fmt.Sprintf("%d.%d.%06d", p.n.ID, p.run, p.seq)
+	p.open[uint64(p.seq)] = v
+	p.s.sent[v] = true
+	p.n.Ask(&shard.Ask{Appends: []core.Append{{Stream: p.s.id, Token: uint64(p.seq), To: p,
+		Records: []core.Record{{Stamp: -1, Value: []byte(v)}}}}})
+}
+
+// Appended takes an outcome.
+func (p *producer) Appended(token uint64, a core.Appended, err error) {
+	v := p.open[token]
+	delete(p.open, token)
+	if err == nil {
+		p.s.acked[v] = true
+	}
+}
+
+// batcher is an idempotent producer as clients bring their own: finished batches, to
+// the leader alone, sent again until they hold.
+type batcher struct {
+	s      *subject
+	id     int64
+	seq    int32
+	value  string
+	flying bool
+	try    uint64
+}
+
+func (s *subject) batches(id int64) {
+	b := &batcher{s: s, id: id}
+	var next func()
+	next = func() {
+		if s.stop && b.value == "" {
+			return
+		}
+		b.send()
+		s.w.After(s.w.between(core.Millisecond, 10*core.Millisecond), next)
+	}
+	next()
+}
+
+func (b *batcher) send() {
+	if b.flying {
+		return
+	}
+	if b.value == "" {
+		b.value = fmt.Sprintf("b%d.%06d", b.id, b.seq)
+		b.s.sent[b.value] = true
+	}
+	for _, n := range b.s.w.Nodes {
+		if v := n.Streams[b.s.name]; n.runs() && v != nil && v.Leader == n.ID {
+			var m record.Builder
+			m.Reset(0, 0, n.now().Wall)
+			m.Add(&core.Record{Stamp: -1, Value: []byte(b.value)})
+			data := m.Finish()
+			record.SetProducer(data, b.id, 0, b.seq, false)
+			b.flying = true
+			b.try++
+			try, run := b.try, n.run
+			n.Ask(&shard.Ask{Appends: []core.Append{{Stream: b.s.id, Batch: data, Here: true, Token: try, To: b}}})
+			b.s.w.After(core.Second, func() {
+				if b.try == try && (n.run != run || b.flying) {
+					b.flying = false // the client gives up waiting
+				}
+			})
+			return
+		}
+	}
+}
+
+// Appended takes an outcome; one that comes late counts all the same.
+func (b *batcher) Appended(token uint64, a core.Appended, err error) {
+	if token != b.try || b.value == "" {
+		return
+	}
+	b.flying = false
+	switch core.KindOf(err) {
+	case core.OK, core.Duplicate:
+		b.s.acked[b.value] = true
+		b.value = ""
+		b.seq++
+	case core.OutOfOrder, core.Invalid:
+		b.s.broken("batch %s: %v", b.value, err)
+	}
+}
+
+// taker consumes at a node, and accepts what it is lent after a while.
+type taker struct {
+	s    *subject
+	n    *Node
+	run  int
+	id   core.ConsumerID
+	open map[uint64]string
+	next uint64
+	hold map[core.Offset]string
+}
+
+func (s *subject) consume(n *Node, id core.ConsumerID) {
+	t := &taker{s: s, n: n, run: n.run, id: id, open: map[uint64]string{}, hold: map[core.Offset]string{}}
+	var attach func()
+	attach = func() {
+		if s.stop || !n.up || n.run != t.run {
+			return
+		}
+		if !n.Member || n.Streams[s.name] == nil {
+			s.w.After(20*core.Millisecond, attach)
+			return
+		}
+		n.Ask(&shard.Ask{Attach: &core.Attach{Stream: s.id, Consumer: id, Messages: 20, Renew: true}, Holder: t,
+			Done: func(err error) {
+				if err != nil {
+					s.w.After(50*core.Millisecond, attach)
+				}
+			}})
+	}
+	attach()
+}
+
+// Lent takes messages.
+func (t *taker) Lent(ls []core.Lend) {
+	for i := range ls {
+		l := ls[i]
+		v := string(l.Record.Value)
+		t.s.lent[v]++
+		if t.s.settled[v] {
+			t.s.broken("%s was settled, and came again at node %d", v, t.n.ID)
+		}
+		if _, ok := t.hold[l.Offset]; ok {
+			t.s.broken("%s was lent to node %d which holds it", v, t.n.ID)
+		}
+		if t.s.lent[v] > 1 && !l.Again && l.Returned == 0 {
+			t.s.broken("%s came again without saying so", v)
+		}
+		t.hold[l.Offset] = v
+		t.s.w.After(t.s.w.between(0, 20*core.Millisecond), func() {
+			if t.s.stop || !t.n.up || t.n.run != t.run || t.hold[l.Offset] != v {
+				return
+			}
+			delete(t.hold, l.Offset)
+			verdict := core.Verdict{From: l.Offset, To: l.Offset, Outcome: core.Accept}
+			if t.s.w.chance(5) {
+				verdict.Outcome = core.Return
+			} else {
+				t.next++
+				t.open[t.next] = v
+				t.s.tried[v] = true
+			}
+			ask := core.Settle{Stream: t.s.id, Consumer: t.id, Verdicts: []core.Verdict{verdict}}
+			if verdict.Outcome == core.Accept {
+				ask.To, ask.Token = t, t.next
+			}
+			t.n.Ask(&shard.Ask{Settles: []core.Settle{ask}})
+		})
+	}
+}
+
+// Drained is not asked for.
+func (t *taker) Drained(core.ConsumerID, int64) {}
+
+// Ended says that the queue is gone, which no run does.
+func (t *taker) Ended(_ core.ConsumerID, err error) { t.s.broken("consumer ended: %v", err) }
+
+// Settled takes an outcome.
+func (t *taker) Settled(token uint64, err error) {
+	v := t.open[token]
+	delete(t.open, token)
+	if err == nil {
+		t.s.settled[v] = true
+	}
+}
+
+// check reads the stream back and holds it against what the clients know.
+func (s *subject) check() {
+	values := s.readBack()
+	if values == nil {
+		return
+	}
+	seen, last := map[string]int{}, map[string]string{}
+	for _, v := range values {
+		seen[v]++
+		if seen[v] > 1 {
+			s.broken("%s stands twice", v)
+		}
+		if !s.sent[v] && !strings.HasPrefix(v, "probe") {
+			s.broken("%s was never sent", v)
+		}
+		who := v[:strings.LastIndexByte(v, '.')]
+		if last[who] > v {
+			s.broken("%s stands behind %s", v, last[who])
+		}
+		last[who] = v
+	}
+	var lost []string
+	for v := range s.acked {
+		if seen[v] == 0 && !s.tried[v] {
+			lost = append(lost, v)
+		}
+	}
+	sort.Strings(lost)
+	for _, v := range lost {
+		s.broken("%s was acknowledged and is lost", v)
+	}
+}
+
+// readBack gives every value of the stream, in order.
+func (s *subject) readBack() []string {
+	values := []string{}
+	from := core.Offset(0)
+	for {
+		var as []core.ReadAnswer
+		s.w.Nodes[0].Ask(&shard.Ask{Read: &core.Read{Parts: []core.ReadPart{{Stream: s.id, From: from, BytesMax: 1 << 20}},
+			BytesMax: 1 << 20}, ReadDone: func(x []core.ReadAnswer) { as = x }})
+		if !s.w.Until(10*core.Second, func() bool { return as != nil }) {
+			s.broken("a read is not answered")
+			return nil
+		}
+		if as[0].Err != nil {
+			s.broken("read at %d: %v", from, as[0].Err)
+			return nil
+		}
+		next := from
+		for _, b := range as[0].Batches {
+			err := record.Each(b, 1<<24, func(o core.Offset, r *core.Record) bool {
+				if o >= from {
+					values = append(values, string(r.Value))
+					next = o + 1
+				}
+				return true
+			})
+			if err != nil {
+				s.broken("a batch at %d: %v", next, err)
+			}
+		}
+		if next == from {
+			if from < as[0].Committed && !s.queue {
+				s.broken("nothing can be read at %d of %d", from, as[0].Committed)
+			}
+			return values
+		}
+		from = next
+	}
+}
