@@ -25,6 +25,12 @@ type delivery struct {
 	at core.Time
 	to int
 	a  Assignment
+	w  *answer // instead
+}
+
+type answer struct {
+	c     InSyncChange
+	taken bool
 }
 
 type wished struct {
@@ -59,7 +65,7 @@ func (c *catalog) publish() {
 	a.Members = slices.Clone(a.Members)
 	for i := range c.w.nodes {
 		if !c.away[i] {
-			c.deliver(i, a)
+			c.deliver(delivery{to: i, a: a})
 		}
 	}
 }
@@ -68,17 +74,17 @@ func (c *catalog) publish() {
 func (c *catalog) send(i int) {
 	a := c.now
 	a.Members = slices.Clone(a.Members)
-	c.deliver(i, a)
+	c.deliver(delivery{to: i, a: a})
 }
 
-func (c *catalog) deliver(to int, a Assignment) {
-	at := c.w.now + c.w.upTo(20*c.w.slow)
-	for _, d := range c.queue {
-		if d.to == to {
-			at = max(at, d.at)
+func (c *catalog) deliver(d delivery) {
+	d.at = c.w.now + c.w.upTo(20*c.w.slow)
+	for _, other := range c.queue {
+		if other.to == d.to {
+			d.at = max(d.at, other.at)
 		}
 	}
-	c.queue = append(c.queue, delivery{at, to, a})
+	c.queue = append(c.queue, d)
 }
 
 func (c *catalog) wish(n *node, ic InSyncChange) {
@@ -111,14 +117,14 @@ func (c *catalog) take(x wished) {
 	m := c.member(x.c.Disk)
 	ok := x.c.Epoch == c.now.Epoch && m != nil && (!x.c.Add || !c.fenced[x.c.Disk]) &&
 		(x.c.Add || c.inSync() > 1 && x.c.Disk != c.now.Leader)
+	if n := c.w.nodes[x.n]; n.up && !c.away[x.n] && (c.w.calm || c.w.chance(0.9)) {
+		c.deliver(delivery{to: x.n, w: &answer{x.c, ok}})
+	}
 	if ok && m.InSync != x.c.Add {
 		m.InSync = x.c.Add
 		c.w.logf("catalog: disk %d in sync: %v", x.c.Disk, x.c.Add)
 		c.w.counts[map[bool]string{true: "added", false: "dropped"}[x.c.Add]]++
 		c.publish()
-	}
-	if n := c.w.nodes[x.n]; n.up && !c.away[x.n] && c.w.chance(0.7) {
-		n.copy.Wished(x.c, ok)
 	}
 }
 
@@ -203,8 +209,9 @@ func (c *catalog) step() {
 		if d.at > w.now {
 			return false
 		}
-		if n.runs() && !c.away[d.to] {
-			n.asg = d.a
+		if n.runs() && !c.away[d.to] && d.w != nil {
+			n.copy.Wished(d.w.c, d.w.taken)
+		} else if n.runs() && !c.away[d.to] {
 			n.copy.Assign(w.now, d.a)
 		} else if n.up && !c.away[d.to] {
 			return false

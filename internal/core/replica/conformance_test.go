@@ -224,7 +224,7 @@ func (w *world) load() {
 // heal ends all faults.
 func (w *world) heal() {
 	w.logf("all faults end")
-	w.loss, w.twice, w.slow = 0, 0, core.Millisecond
+	w.loss, w.twice, w.slow, w.calm = 0, 0, core.Millisecond, true
 	for a := range w.nodes {
 		for b := range w.nodes {
 			w.setCut(a, b, false)

@@ -35,7 +35,9 @@ type Copy interface {
 	// Assign is the catalog's word: once at the start, and after every change.
 	Assign(now core.Time, a Assignment)
 	// Wished says what the catalog answered to one of Ready.InSync: taken, or
-	// refused. An unknown outcome is not reported.
+	// refused. It is called once the answer is applied here, before the Assign that
+	// follows from it. Each wish is answered once; an unknown outcome is not reported:
+	// until the epoch ends the copy then counts, as it may have been taken.
 	Wished(c InSyncChange, taken bool)
 	// Reconnected says that messages to a disk's node get through again.
 	Reconnected(now core.Time, disk core.DiskID)

@@ -14,7 +14,8 @@ const (
 	retryMost    = 4 * core.Second
 	retries      = 8                // without an answer: wait for Reconnected or a message
 	installAfter = 30 * core.Second // without an answer: send the checkpoint again
-	wishAfter    = core.Second      // without the catalog's word: wish again
+	wishAfter    = core.Second      // without a change: wish again
+	answerAfter  = 5 * core.Second  // without an answer: wish again
 	caughtWithin = core.Second      // a copy that lags less is caught up, where nobody waits for it
 )
 
@@ -22,8 +23,9 @@ const (
 type peer struct {
 	disk   core.DiskID
 	inSync bool // the catalog says so
-	adding bool // wished in: counted until the catalog has answered no to all
-	asked  int  // wishes to add that were not answered
+	adding bool // wished in, and the catalog's word is not known yet
+	asked  int  // wishes to add that were not answered: any may yet be taken
+	took   bool // one of them was taken since the last Assign
 	wishAt core.Time
 
 	state   uint8
@@ -49,6 +51,10 @@ type flight struct {
 	size int
 }
 
+// counts says whether an entry must be on this copy to hold: if the catalog has it in
+// sync, or may come to have it so before this leader hears of it.
+func (p *peer) counts() bool { return p.inSync || p.adding || p.asked > 0 }
+
 func (p *peer) probe(next core.Index) {
 	p.state, p.waiting, p.next = probe, false, next
 	p.flights, p.bytes = nil, 0
@@ -65,10 +71,11 @@ func (c *following) setPeers() {
 		if old := c.peer(m.Disk); old != nil {
 			p = *old
 		}
-		if m.InSync != p.inSync {
-			p.adding, p.asked, p.wishAt = false, 0, 0
+		if m.InSync != p.inSync || p.took && p.asked == 0 {
+			p.adding, p.wishAt = false, 0
 			p.caughtAt = c.now
 		}
+		p.took = false
 		p.inSync = m.InSync
 		peers = append(peers, p)
 	}
@@ -109,7 +116,7 @@ func (c *following) commit() {
 			return
 		}
 		for i := range c.peers {
-			if p := &c.peers[i]; p.inSync || p.adding {
+			if p := &c.peers[i]; p.counts() {
 				n = min(n, p.match)
 			}
 		}
@@ -248,7 +255,11 @@ func (c *following) lag(p *peer) core.Time {
 
 // wish asks the catalog to count a copy, or to count it no longer.
 func (c *following) wish(p *peer) {
-	if p.wishAt != 0 && c.now-p.wishAt < wishAfter {
+	patience := wishAfter
+	if p.asked > 0 {
+		patience = answerAfter
+	}
+	if p.wishAt != 0 && c.now-p.wishAt < patience {
 		return
 	}
 	switch {
@@ -273,13 +284,12 @@ func (c *following) caughtUp(p *peer) bool {
 
 func (c *following) Wished(w InSyncChange, taken bool) {
 	p := c.peer(w.Disk)
-	if p == nil || !w.Add || w.Epoch != c.asg.Epoch || !p.adding || p.asked == 0 {
+	if p == nil || !w.Add || w.Epoch != c.asg.Epoch || p.asked == 0 {
 		return
 	}
-	if p.asked--; p.asked == 0 && !taken {
-		p.adding = false
-		c.commit()
-	}
+	p.asked--
+	p.took = p.took || taken
+	p.adding = p.adding && (p.asked > 0 || p.took)
 }
 
 // tickPeer asks again what was not answered, and tells what holds.

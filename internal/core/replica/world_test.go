@@ -67,9 +67,8 @@ type node struct {
 	sum     uint64
 	next    core.Offset
 	tickAt  core.Time
-	stuckTo core.Time // the process stands still
-	found   bool      // has a copy
-	asg     Assignment
+	stuckTo core.Time  // the process stands still
+	found   bool       // has a copy
 	kept    core.Index // of the last checkpoint made
 	damaged bool       // lost entries, and has not made it good
 	fresh   bool       // its run is not registered yet
@@ -123,7 +122,6 @@ func (n *node) start() {
 	if n.rec != nil && n.rec.Checkpoint != nil {
 		n.restore(n.rec.Checkpoint)
 	}
-	n.asg = Assignment{}
 	n.w.logf("disk %d starts", n.disk)
 }
 
