@@ -163,6 +163,7 @@ func (r *reader) part(h *handle, p *part, pos int64, fn func(*head, []byte) bool
 	}
 	chunk := min(max(int64(r.bytesMax)+headBytes, readBytesMin), readBytesMax)
 	seen := core.Index(0)
+	var bad *Damage
 	for pos < p.end {
 		b := make([]byte, min(chunk, p.end-pos))
 		if err := readFull(f, b, pos); err != nil {
@@ -198,15 +199,21 @@ func (r *reader) part(h *handle, p *part, pos int64, fn func(*head, []byte) bool
 				need = hd.size()
 				break
 			}
+			full, data, err := parseFrame(b[at:])
 			mine := hd.stream == r.s && hd.entry() && hd.index > seen &&
 				(hd.flags&flagFill != 0) == (p.flags&partFill != 0)
+			if err != nil && (mine || p.kind != inLog) {
+				return &Damage{h.name, pos + at, err}
+			}
+			if err != nil && bad == nil {
+				bad = &Damage{h.name, pos + at, err} // of another, unless ours are missing
+			}
 			if mine && hd.index > p.last {
-				return missing(h, p, seen)
+				return missing(h, p, seen, bad)
 			}
 			if mine {
-				full, data, err := parseFrame(b[at:])
-				if err != nil {
-					return &Damage{h.name, pos + at, err}
+				if seen > 0 && full.index != seen+1 && p.flags&partGaps == 0 {
+					return missing(h, p, seen, bad)
 				}
 				seen = full.index
 				if !fn(&full, data[:len(data):len(data)]) || seen == p.last {
@@ -221,11 +228,15 @@ func (r *reader) part(h *handle, p *part, pos int64, fn func(*head, []byte) bool
 		pos += at
 		chunk = max(chunk, need)
 	}
-	return missing(h, p, seen)
+	return missing(h, p, seen, bad)
 }
 
-// missing says what is wrong when a part ends before its last entry was seen.
-func missing(h *handle, p *part, seen core.Index) error {
+// missing says what is wrong when a part ends before its last entry was seen. bad is
+// a frame in it that might have been the one.
+func missing(h *handle, p *part, seen core.Index, bad *Damage) error {
+	if bad != nil {
+		return bad
+	}
 	if seen < p.last && p.flags&partGaps == 0 {
 		return &Damage{h.name, p.end, fmt.Errorf("entries after %d are missing", seen)}
 	}
