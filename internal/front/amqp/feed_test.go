@@ -2,12 +2,16 @@ package amqp
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"go.uber.org/goleak"
 
 	"trine/internal/core"
 	"trine/internal/front"
@@ -288,3 +292,13 @@ func FuzzFeed(f *testing.F) {
 		h.b.Idle()
 	})
 }
+
+func typeName(v any) string { return fmt.Sprintf("%T", v) }
+
+func sorted(words string) string {
+	ws := strings.Fields(words)
+	slices.Sort(ws)
+	return strings.Join(ws, " ")
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

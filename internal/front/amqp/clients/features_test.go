@@ -1,4 +1,4 @@
-package amqp
+package clients
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"trine/internal/front/amqp"
 )
 
 func consume(t *testing.T, ch *amqp091.Channel, q string, autoAck bool) <-chan amqp091.Delivery {
@@ -39,7 +41,7 @@ func empty(t *testing.T, ch *amqp091.Channel, q string) {
 
 func TestUnackedMessagesComeAgainInTheirOldPlace(t *testing.T) {
 	for _, kind := range []string{"classic", "quorum"} {
-		h := newHouse(t, Options{})
+		h := newHouse(t, amqp.Options{})
 		ch := h.channel()
 		declare(t, ch, "q", table{"x-queue-type": kind})
 		for i := range 4 {
@@ -73,7 +75,7 @@ func TestUnackedMessagesComeAgainInTheirOldPlace(t *testing.T) {
 }
 
 func TestACancelledConsumerKeepsWhatItHolds(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newHouse(t, amqp.Options{})
 	ch := h.channel()
 	_, err := ch.QueueDeclare("q", false, false, false, false, nil)
 	ok(t, err)
@@ -95,7 +97,7 @@ func TestACancelledConsumerKeepsWhatItHolds(t *testing.T) {
 }
 
 func TestASharedPrefetchHoldsForTheWholeChannel(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newHouse(t, amqp.Options{})
 	ch := h.channel()
 	declare(t, ch, "a", nil)
 	declare(t, ch, "b", nil)
@@ -129,7 +131,7 @@ func TestASharedPrefetchHoldsForTheWholeChannel(t *testing.T) {
 }
 
 func TestDeadLettersSayHowTheyDied(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newHouse(t, amqp.Options{})
 	ch := h.channel()
 	declare(t, ch, "grave", nil)
 	ok(t, ch.ExchangeDeclare("dlx", "fanout", true, false, false, false, nil))
@@ -173,7 +175,7 @@ func TestDeadLettersSayHowTheyDied(t *testing.T) {
 }
 
 func TestDeadLettersThatGoRoundAreDroppedUnlessRejected(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newHouse(t, amqp.Options{})
 	ch := h.channel()
 	declare(t, ch, "round", table{"x-dead-letter-exchange": "", "x-message-ttl": 30})
 	publish(t, ch, "", "round", "x")
@@ -193,7 +195,7 @@ func TestDeadLettersThatGoRoundAreDroppedUnlessRejected(t *testing.T) {
 }
 
 func TestPriorityExpirationAndOverflow(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newHouse(t, amqp.Options{})
 	ch := h.channel()
 	declare(t, ch, "p", table{"x-max-priority": 5})
 	for _, p := range []uint8{1, 9, 0, 3} {
@@ -222,7 +224,7 @@ func TestPriorityExpirationAndOverflow(t *testing.T) {
 }
 
 func TestExclusiveAndAutoDeleteQueuesGo(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newHouse(t, amqp.Options{})
 	ch := h.channel()
 	c := h.dial()
 	owner := open(t, c)
@@ -258,7 +260,7 @@ func TestExclusiveAndAutoDeleteQueuesGo(t *testing.T) {
 }
 
 func TestADeletedQueueCancelsItsConsumers(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newHouse(t, amqp.Options{})
 	ch, other := h.channel(), h.channel()
 	declare(t, ch, "q", nil)
 	cancels := ch.NotifyCancel(make(chan string, 1))
@@ -272,7 +274,7 @@ func TestADeletedQueueCancelsItsConsumers(t *testing.T) {
 }
 
 func TestExchangesRouteThroughOthers(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newHouse(t, amqp.Options{})
 	ch := h.channel()
 	declare(t, ch, "q", nil)
 	declare(t, ch, "lost", nil)
@@ -297,7 +299,7 @@ func TestExchangesRouteThroughOthers(t *testing.T) {
 }
 
 func TestCopiesGoToFurtherKeys(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newHouse(t, amqp.Options{})
 	ch := h.channel()
 	for _, q := range []string{"a", "b", "c"} {
 		declare(t, ch, q, nil)
@@ -314,7 +316,7 @@ func TestCopiesGoToFurtherKeys(t *testing.T) {
 }
 
 func TestATransactionHappensAtItsCommit(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newHouse(t, amqp.Options{})
 	ch, other := h.channel(), h.channel()
 	declare(t, ch, "q", nil)
 	publish(t, other, "", "q", "old")
@@ -334,7 +336,7 @@ func TestATransactionHappensAtItsCommit(t *testing.T) {
 }
 
 func TestRepliesComeDirectly(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newHouse(t, amqp.Options{})
 	client, server := h.channel(), h.channel()
 	declare(t, server, "rpc", nil)
 	replies := consume(t, client, "amq.rabbitmq.reply-to", true)
@@ -357,7 +359,7 @@ func TestRepliesComeDirectly(t *testing.T) {
 }
 
 func TestLargeMessagesAndManyFlowThroughTheWindow(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newHouse(t, amqp.Options{})
 	ch := h.channel()
 	declare(t, ch, "q", nil)
 	body := make([]byte, 700<<10)

@@ -1,13 +1,15 @@
-package amqp
+package clients
 
 import (
 	"testing"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"trine/internal/front/amqp"
 )
 
 func TestWhatIsPublishedIsConfirmedAndConsumed(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newHouse(t, amqp.Options{})
 	ch := h.channel()
 	declare(t, ch, "q", nil)
 	ok(t, ch.Confirm(false))

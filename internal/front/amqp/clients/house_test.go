@@ -1,13 +1,11 @@
-package amqp
+// Package clients tests the AMQP front end with a client of RabbitMQ over sockets.
+package clients
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"trine/internal/front"
+	"trine/internal/front/amqp"
 	"trine/internal/seamtest"
 )
 
@@ -24,15 +23,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type house struct {
 	t      *testing.T
 	broker *seamtest.Broker
-	front  *Front
+	front  *amqp.Front
 	server *front.Server
 }
 
-func newHouse(t *testing.T, o Options, with ...seamtest.Option) *house {
+func newHouse(t *testing.T, o amqp.Options, with ...seamtest.Option) *house {
 	t.Helper()
 	h := &house{t: t, broker: seamtest.New(append(with, seamtest.RealTime())...)}
 	o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
-	h.front = New(h.broker, o)
+	h.front = amqp.New(h.broker, o)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -120,12 +119,4 @@ func nothing[T any](t *testing.T, from <-chan T) {
 		}
 	case <-time.After(50 * time.Millisecond):
 	}
-}
-
-func typeName(v any) string { return fmt.Sprintf("%T", v) }
-
-func sorted(words string) string {
-	ws := strings.Fields(words)
-	slices.Sort(ws)
-	return strings.Join(ws, " ")
 }

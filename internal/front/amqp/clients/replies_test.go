@@ -1,4 +1,4 @@
-package amqp
+package clients
 
 import (
 	"fmt"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"trine/internal/front/amqp"
 )
 
 // prober is what each probe may use: a channel and connection of its own, beside
@@ -245,7 +247,7 @@ var streams = []string{"consume stream without prefetch", "consume stream auto-a
 func TestRepliesAreThoseOfRabbitMQ(t *testing.T) {
 	file, err := os.ReadFile("testdata/replies-4.0.5.txt")
 	ok(t, err)
-	h := newHouse(t, Options{})
+	h := newHouse(t, amqp.Options{})
 	setup := h.channel()
 	declare(t, setup, "q", nil)
 	declare(t, setup, "qttl", table{"x-message-ttl": int32(1000)})
@@ -321,7 +323,7 @@ func (h *house) probe(t *testing.T, probe func(*prober) error, level, want strin
 }
 
 func TestLoginsThatAreRefusedSaySoToClientsThatUnderstand(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newHouse(t, amqp.Options{})
 	at := h.server.Addr().String()
 	for name, c := range map[string]struct {
 		url  string
