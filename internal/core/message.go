@@ -257,6 +257,14 @@ type JoinAnswer struct {
 	Voters  []Member // the first voters of the catalog
 	Kind    Kind     // why the join is refused
 	Detail  string
+
+	Addresses []NodeAddress // of the nodes it knows, so that whoever joins can call all
+}
+
+// NodeAddress is where a node is called by the others.
+type NodeAddress struct {
+	Node    NodeID
+	Address string // host:port
 }
 
 func (*Beat) message()       {}

@@ -290,6 +290,12 @@ func (c *coder) joinAnswer(m *core.JoinAnswer) {
 	list(c, &m.Voters, 10, (*coder).member)
 	c.outcome(&m.Kind)
 	c.text(&m.Detail)
+	list(c, &m.Addresses, 2, (*coder).nodeAddress)
+}
+
+func (c *coder) nodeAddress(a *core.NodeAddress) {
+	sig(c, &a.Node)
+	c.text(&a.Address)
 }
 
 func (c *coder) member(m *core.Member) {

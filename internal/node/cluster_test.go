@@ -16,14 +16,14 @@ import (
 type cluster struct {
 	t     *testing.T
 	at    map[core.NodeID]string
-	disks map[core.NodeID]journal.FS
+	disks map[core.NodeID]*journal.MemFS
 	nodes map[core.NodeID]*Node
 	log   *lines
 }
 
 func newCluster(t *testing.T, n int) *cluster {
 	t.Helper()
-	c := &cluster{t: t, at: map[core.NodeID]string{}, disks: map[core.NodeID]journal.FS{},
+	c := &cluster{t: t, at: map[core.NodeID]string{}, disks: map[core.NodeID]*journal.MemFS{},
 		nodes: map[core.NodeID]*Node{}, log: &lines{}}
 	for i, a := range freeAddresses(t, n) {
 		id := core.NodeID(i + 1)
@@ -247,4 +247,80 @@ func TestANodeThatLostItsDiskComesBackWithAnother(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAPowerCutOfAllLosesNothingThatWasFlushed(t *testing.T) {
+	for name, p := range map[string]core.Policy{"majority": core.Majority(3),
+		"insync": core.InSync(3, 2, core.FlushEach)} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, 3)
+			s := c.define(1, core.Definition{Name: "test/x", Policy: p})
+			to := &tally{acked: map[uint64]core.Offset{}}
+			for i := uint64(1); i <= 60; i++ {
+				c.append(core.NodeID(i%3+1), s.ID, i, to)
+			}
+			eventually(t, "acknowledged", func() bool { n, _ := to.count(); return n == 60 })
+			for id := range c.at {
+				c.disks[id] = c.disks[id].Crash(uint64(id), 30)
+			}
+			for id := range c.at {
+				c.nodes[id].Close()
+				delete(c.nodes, id)
+			}
+			var wait sync.WaitGroup
+			for id := range c.at {
+				wait.Go(func() { c.start(id) }) // waited for below
+			}
+			if wait.Wait(); t.Failed() {
+				return
+			}
+			for id := range c.at {
+				c.sync(id)
+				if end := c.committed(id, s.ID); end != 60 {
+					t.Errorf("node %d says that the stream ends at %d", id, end)
+				}
+			}
+		})
+	}
+}
+
+func TestAFourthNodeJoinsAndIsGivenCopies(t *testing.T) {
+	c := newCluster(t, 3)
+	at, disk := freeAddresses(t, 1)[0], journal.NewMemFS()
+	c.define(1, core.Definition{Name: "test/before", Policy: core.Majority(3)})
+	// It is told of one node, and nobody was told of it.
+	n, err := Start(t.Context(), Config{Node: 4, Dir: "disk", FS: disk, Listen: at,
+		Peers: map[core.NodeID]string{2: c.at[2]},
+		Log:   slog.New(slog.NewTextHandler(c.log, nil)).With("node", 4)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.nodes[4] = n
+	c.sync(4)
+	if n.Streams().Lookup("test/before") == nil {
+		t.Error("it does not know what was there before")
+	}
+	s := c.define(4, core.Definition{Name: "test/x", Policy: core.InSync(3, 2, core.FlushLazy),
+		At: []core.NodeID{4, 1, 2}})
+	to := &tally{acked: map[uint64]core.Offset{}}
+	for id := core.NodeID(1); id <= 4; id++ {
+		c.append(id, s.ID, uint64(id), to)
+	}
+	eventually(t, "acknowledged", func() bool { n, _ := to.count(); return n == 4 })
+	if _, err := to.count(); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "it is linked with all", func() bool {
+		up := 0
+		n.peers.mu.Lock()
+		defer n.peers.mu.Unlock()
+		for _, p := range n.peers.all {
+			p.mu.Lock()
+			if p.link != nil {
+				up++
+			}
+			p.mu.Unlock()
+		}
+		return up == 3
+	})
 }

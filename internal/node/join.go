@@ -25,8 +25,9 @@ const (
 
 // found is what a node starts its shard with.
 type found struct {
-	cluster uint64
-	voters  []core.Member // nil: the disk knows them
+	cluster   uint64
+	voters    []core.Member      // nil: the disk knows them
+	addresses []core.NodeAddress // of nodes that the configuration may not name
 }
 
 // join finds or forms the cluster of a node whose disk has none. It asks every
@@ -82,7 +83,7 @@ func (n *Node) joinOnce() (f found, waits, err error) {
 				"the named peers belong to different clusters (node %d to %016x, another to %016x): "+
 					"correct the list of peers", ids[i], r.answer.Cluster, f.cluster)}
 		case r.answer.Cluster != 0:
-			f = found{r.answer.Cluster, r.answer.Voters}
+			f = found{r.answer.Cluster, r.answer.Voters, r.answer.Addresses}
 		default:
 			p := r.answer.Peer
 			empty = append(empty, core.Member{Node: p.Node, Disk: p.Disk, InSync: true})
@@ -110,7 +111,7 @@ func form(voters []core.Member) found {
 	for _, d := range disks {
 		h.Write(binary.BigEndian.AppendUint64(nil, d))
 	}
-	return found{h.Sum64() | 1, voters}
+	return found{cluster: h.Sum64() | 1, voters: voters}
 }
 
 // namedPeers gives the nodes named beside this one, in order.
@@ -183,7 +184,7 @@ func (n *Node) judgeJoin(ask *core.Join) *core.JoinAnswer {
 		}
 		return a
 	}
-	a.Voters = n.voters()
+	a.Voters, a.Addresses = n.voters(), n.peers.addresses()
 	if len(a.Voters) == 0 {
 		a.Kind, a.Detail = core.Unavailable, "it does not know its cluster's voters yet"
 	}

@@ -182,7 +182,7 @@ func (n *Node) begin(ctx context.Context, report *core.DiskReport) error {
 	}
 	n.log.Info("node starts", "node", n.self.Node, "disk", fmt.Sprintf("%016x", uint64(n.self.Disk)),
 		"cluster", fmt.Sprintf("%016x", f.cluster), "streams", len(report.Streams), "clean", report.Clean)
-	n.run(f.cluster, s)
+	n.run(f, s)
 	return nil
 }
 
@@ -196,11 +196,11 @@ func (n *Node) recall(report *core.DiskReport) found {
 		// The catalog's own checkpoint knows them too, once there is one.
 		n.log.Error("the first voters are not known", "err", err)
 	}
-	return found{report.Cluster, f.voters}
+	return found{cluster: report.Cluster, voters: f.voters}
 }
 
 // run starts the goroutines of a node that has a shard.
-func (n *Node) run(cluster uint64, s stepper) {
+func (n *Node) run(f found, s stepper) {
 	n.diskWait.Add(2 + loadersMax + 1) // Close waits for all of them
 	for _, r := range n.disks.roads {
 		go r.run()
@@ -212,9 +212,12 @@ func (n *Node) run(cluster uint64, s stepper) {
 	n.loopDone = make(chan struct{})
 	l := &loop{n: n, shard: s, links: map[core.NodeID]*link{}}
 	go l.run() // Close waits for loopDone
-	n.cluster.Store(cluster)
+	n.cluster.Store(f.cluster)
 	for id, address := range n.cfg.Peers {
 		n.peers.get(id, address, true)
+	}
+	for _, a := range f.addresses {
+		n.peers.get(a.Node, a.Address, false)
 	}
 }
 

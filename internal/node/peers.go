@@ -1,6 +1,8 @@
 package node
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"time"
 
@@ -79,6 +81,20 @@ func (s *peers) learn(nodes []core.NodeInfo) {
 	for i := range nodes {
 		s.get(nodes[i].Node, nodes[i].Addresses[LinkAddress], false)
 	}
+}
+
+// addresses gives where this node calls the others, in the order of their ids.
+func (s *peers) addresses() []core.NodeAddress {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	as := []core.NodeAddress{{Node: s.n.self.Node, Address: s.n.cfg.Advertise}}
+	for id, p := range s.all {
+		p.mu.Lock()
+		as = append(as, core.NodeAddress{Node: id, Address: p.address})
+		p.mu.Unlock()
+	}
+	slices.SortFunc(as, func(a, b core.NodeAddress) int { return cmp.Compare(a.Node, b.Node) })
+	return as
 }
 
 // dial has a peer called at once, and again every few ms.

@@ -17,7 +17,7 @@ func TestTheFirstVotersAreKeptAndDamageIsFound(t *testing.T) {
 	if f, err := readVoters(disk, "d"); err != nil || f.cluster != 0 {
 		t.Fatalf("without a file: %+v, %v", f, err)
 	}
-	want := found{77, []core.Member{{Node: 1, Disk: 11, InSync: true}, {Node: 2, Disk: 22}}}
+	want := found{cluster: 77, voters: []core.Member{{Node: 1, Disk: 11, InSync: true}, {Node: 2, Disk: 22}}}
 	if err := writeVoters(disk, "d", want); err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestTheFirstVotersAreKeptAndDamageIsFound(t *testing.T) {
 }
 
 func FuzzVoters(f *testing.F) {
-	f.Add(encodeVoters(found{77, []core.Member{{Node: 1, Disk: 11, InSync: true}}}))
+	f.Add(encodeVoters(found{cluster: 77, voters: []core.Member{{Node: 1, Disk: 11, InSync: true}}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		v, err := decodeVoters(b)
 		if err == nil && len(v.voters) > votersMax {
