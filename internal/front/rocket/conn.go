@@ -18,6 +18,7 @@ const idleMax = 120 * core.Second
 type Conn struct {
 	f     *Front
 	w     front.Wire
+	id    uint64    // its Wire's
 	group string    // of the port by which it came
 	local wire.Host // where the client dialled
 	peer  wire.Host
@@ -60,7 +61,7 @@ func (f *Front) Open(group string) func(w front.Wire) front.Conn {
 	}
 	return func(w front.Wire) front.Conn {
 		info := w.Info()
-		c := &Conn{f: f, w: w, group: group, local: hostOf(info.Local), peer: hostOf(info.Remote),
+		c := &Conn{f: f, w: w, id: info.ID, group: group, local: hostOf(info.Local), peer: hostOf(info.Remote),
 			heard: w.Now().Mono}
 		return c
 	}

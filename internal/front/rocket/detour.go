@@ -36,7 +36,7 @@ func (c *Conn) detour(now core.Now, h *sendHeader, g *group, q *queue, m *conten
 	if group, retry := strings.CutPrefix(q.topic, retryPrefix); retry {
 		limit := h.maxReconsumed
 		if limit < 0 {
-			limit = retryMax
+			limit = int64(c.f.sub(group).RetryMax)
 		}
 		if h.reconsumed >= limit {
 			m.props = wire.WithoutProps(nil, m.props, wire.PropDelay)
@@ -135,7 +135,7 @@ func (c *Conn) sendBack(now core.Now) {
 	level, limit := c.cmd.Int("delayLevel", 0), c.cmd.Int("maxReconsumeTimes", -1)
 	origin := c.cmd.Str("originMsgId")
 	if limit < 0 {
-		limit = retryMax
+		limit = int64(c.f.sub(group).RetryMax)
 	}
 	c.f.fetch(q.stream.Load().ID, core.Offset(offset), func(m *content, _ core.Stamp, err error) {
 		c.locked(func(now core.Now) {

@@ -35,6 +35,8 @@ type Front struct {
 	back    schedule
 	trans   transactions
 	watchers
+	started core.Now // the first Tick
+	in, out meter    // messages from and to clients
 
 	mu        sync.RWMutex
 	topics    map[string]*topic
@@ -43,6 +45,7 @@ type Front struct {
 	streams   map[string]*core.Stream
 	groupDocs map[string]*groupDoc
 	kv        map[string]struct{} // keys of the key-value table
+	subs      map[string]*subDoc  // by consumer group
 	changes   []*change           // of topics: the first is on its way
 	members   members
 	bodies    bodyPool
@@ -80,7 +83,8 @@ func New(c front.Core, o Options) *Front {
 	}
 	f := &Front{core: c, o: o, topics: map[string]*topic{}, queues: map[string]*queue{},
 		numbers: map[uint32]*queue{}, streams: map[string]*core.Stream{},
-		groupDocs: map[string]*groupDoc{}, kv: map[string]struct{}{}, members: newMembers()}
+		groupDocs: map[string]*groupDoc{}, kv: map[string]struct{}{}, subs: map[string]*subDoc{},
+		members: newMembers()}
 	f.offsets.init(f)
 	f.back.init(f)
 	f.trans.init(f)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"hash/maphash"
 	"net/url"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -35,13 +36,20 @@ type subscription struct {
 // members is who consumes and produces: in the cluster, as the member documents
 // say, and by which connections of this node.
 type members struct {
-	groups map[string]*consumerGroup // guarded by Front.mu
-	conns  map[*Conn]struct{}
-	byID   map[string]*Conn // the last connection of a client
+	groups    map[string]*consumerGroup // guarded by Front.mu
+	conns     map[*Conn]struct{}
+	byID      map[string]*Conn                  // the last connection of a client
+	producers map[string]map[*Conn]producerInfo // by producer group
 
 	puts    []memberPut // waiting for the Put that is on its way
 	putting bool
 	retryAt core.Time
+}
+
+// producerInfo is what a connection says of itself.
+type producerInfo struct {
+	client, lang string
+	version      int
 }
 
 type consumerGroup struct {
@@ -63,7 +71,7 @@ type memberPut struct {
 
 func newMembers() members {
 	return members{groups: map[string]*consumerGroup{}, conns: map[*Conn]struct{}{},
-		byID: map[string]*Conn{}}
+		byID: map[string]*Conn{}, producers: map[string]map[*Conn]producerInfo{}}
 }
 
 // memberKey escapes what clients may put into names.
@@ -201,6 +209,9 @@ func (f *Front) announced(c *Conn) {
 func (f *Front) closed(c *Conn) {
 	f.mu.Lock()
 	delete(f.members.conns, c)
+	for group := range c.producers {
+		f.produceNoMore(c, group)
+	}
 	last := f.members.byID[c.client] == c
 	if last {
 		delete(f.members.byID, c.client)
@@ -212,6 +223,37 @@ func (f *Front) closed(c *Conn) {
 		}
 	}
 	c.reg = nil
+}
+
+// produces notes a connection's producer group.
+func (f *Front) produces(c *Conn, group string, info producerInfo) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.members.producers[group] == nil {
+		f.members.producers[group] = map[*Conn]producerInfo{}
+	}
+	f.members.producers[group][c] = info
+}
+
+// produceNoMore undoes produces. Front.mu held.
+func (f *Front) produceNoMore(c *Conn, group string) {
+	delete(f.members.producers[group], c)
+	if len(f.members.producers[group]) == 0 {
+		delete(f.members.producers, group)
+	}
+}
+
+// producersOf gives the connections of a producer group on this node, in the order
+// in which they came.
+func (f *Front) producersOf(group string) []*Conn {
+	f.mu.RLock()
+	cs := make([]*Conn, 0, len(f.members.producers[group]))
+	for c := range f.members.producers[group] {
+		cs = append(cs, c)
+	}
+	f.mu.RUnlock()
+	slices.SortFunc(cs, func(a, b *Conn) int { return int(int64(a.id) - int64(b.id)) })
+	return cs
 }
 
 // leave takes a client's member document of this node away.
@@ -316,8 +358,13 @@ func (c *Conn) heartbeat(core.Now) {
 	if c.producers == nil {
 		c.producers, c.reg = map[string]bool{}, map[string]*consumer{}
 	}
+	lang := ""
+	if int(c.cmd.Language) < len(wire.Languages) {
+		lang = wire.Languages[c.cmd.Language]
+	}
 	for _, p := range h.Producers {
 		c.producers[p.Group] = true
+		c.f.produces(c, p.Group, producerInfo{c.client, lang, c.cmd.Version})
 	}
 	a, wait := c.ask(), 1
 	done := func(err error) { // the last of them answers
@@ -330,10 +377,7 @@ func (c *Conn) heartbeat(core.Now) {
 	}
 	for _, g := range h.Consumers {
 		m := &consumer{Type: g.Type, Model: g.Model, From: g.From, Addr: c.w.Info().Remote.String(),
-			Ver: c.cmd.Version}
-		if int(c.cmd.Language) < len(wire.Languages) {
-			m.Lang = wire.Languages[c.cmd.Language]
-		}
+			Lang: lang, Ver: c.cmd.Version}
 		for _, s := range g.Subs {
 			m.Subs = append(m.Subs, subscription{s.Topic, s.Sub, s.Kind, s.Version, s.Tags})
 		}
@@ -371,7 +415,12 @@ func (c *Conn) beatAnswer(a ask, changed bool) {
 // unregister takes code 35.
 func (c *Conn) unregister(core.Now) {
 	client, group := c.cmd.Str("clientID"), c.cmd.Str("consumerGroup")
-	delete(c.producers, c.cmd.Str("producerGroup"))
+	if p := c.cmd.Str("producerGroup"); c.producers[p] {
+		delete(c.producers, p)
+		c.f.mu.Lock()
+		c.f.produceNoMore(c, p)
+		c.f.mu.Unlock()
+	}
 	a := c.ask()
 	c.beat = 0
 	if group == "" || c.reg[group] == nil {

@@ -3,6 +3,9 @@ package rocket
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	"trine/internal/core"
@@ -195,15 +198,48 @@ func (o *offsets) get(group string, q *queue) (int64, bool) {
 	return v, ok
 }
 
-// groupsOf gives all that at has of a group: the rest of each key, and its offset.
-func (o *offsets) group(name string) map[string]int64 {
+// topicsOf gives the topics of which a group has consumed.
+func (o *offsets) topicsOf(group string) []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	m := make(map[string]int64, len(o.at[name]))
-	for k, v := range o.at[name] {
-		m[k] = v
+	seen := map[string]bool{}
+	for k := range o.at[group] {
+		topic, _, _ := strings.Cut(k, string(rune(offsetSeparator)))
+		seen[topic] = true
 	}
-	return m
+	return slices.Sorted(maps.Keys(seen))
+}
+
+// groupsOf gives the groups that have consumed of a topic.
+func (o *offsets) groupsOf(topic string) []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var groups []string
+	for g, at := range o.at {
+		for k := range at {
+			if strings.HasPrefix(k, topic+string(rune(offsetSeparator))) && g[0] >= ' ' {
+				groups = append(groups, g)
+				break
+			}
+		}
+	}
+	slices.Sort(groups)
+	return groups
+}
+
+// forget takes all offsets of a group away.
+func (o *offsets) forget(group string) {
+	var rs []core.Record
+	o.mu.Lock()
+	for k := range o.at[group] {
+		key := append(append([]byte(group), offsetSeparator), k...)
+		rs = append(rs, core.Record{Stamp: -1, Key: key})
+	}
+	o.mu.Unlock()
+	slices.SortFunc(rs, func(a, b core.Record) int { return bytes.Compare(a.Key, b.Key) })
+	if len(rs) > 0 {
+		o.append(core.Append{Records: rs})
+	}
 }
 
 // append puts records into the stream, which is made by the first.

@@ -59,6 +59,10 @@ func (c *Conn) pull(now core.Now) {
 		c.fail(wire.NoPermission, "topic "+t.name+" is not readable")
 		return
 	}
+	if !c.f.mayConsume(groupName) {
+		c.fail(wire.NoPermission, fmt.Sprintf("subscription group no permission, %s", groupName))
+		return
+	}
 	q := p.queues[id]
 	if at := cmd.Int("commitOffset", -1); sys&wire.PullCommit != 0 && at >= 0 {
 		c.updates.add(groupName, q, at, nil)
@@ -164,6 +168,7 @@ func (p *pull) answered(now core.Now) {
 		}
 	})
 	if found > 0 {
+		c.f.out.count.Add(int64(found))
 		return
 	}
 	passed := next > p.from

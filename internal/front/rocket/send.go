@@ -294,6 +294,7 @@ func (c *Conn) sent(s *send, a *core.Appended) {
 	if code != wire.Success {
 		remark = "the message is stored by its master alone"
 	}
+	c.f.in.count.Add(int64(s.count))
 	w := c.answerTo(s.ask, code, remark)
 	ids := c.slab.take(33 * s.count)
 	for i := range s.count {

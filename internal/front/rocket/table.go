@@ -146,6 +146,8 @@ func (f *Front) documentsChanged(ds []core.Document) {
 			f.kv[d.Key] = struct{}{}
 		case strings.HasPrefix(d.Key, kvPrefix):
 			delete(f.kv, d.Key)
+		case strings.HasPrefix(d.Key, subPrefix):
+			f.subChanged(d)
 		case strings.HasPrefix(d.Key, memberPrefix):
 			if g := f.memberChanged(d); g != "" && !slices.Contains(changed, g) {
 				changed = append(changed, g)

@@ -26,6 +26,11 @@ func (f *Front) Tick(now core.Now) {
 	}
 	f.timeMu.Lock()
 	f.now, f.nodes, f.living = now, nodes, living
+	if f.started.Mono == 0 {
+		f.started = now
+	}
+	f.in.sample(now)
+	f.out.sample(now)
 	var due []later
 	f.timers = slices.DeleteFunc(f.timers, func(l later) bool {
 		if l.at > now.Mono {

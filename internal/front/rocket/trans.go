@@ -299,7 +299,7 @@ func (t *transactions) check(h *halves, now core.Now) {
 func (t *transactions) ask(q *queue, at core.Offset, stamp core.Stamp, m *content) {
 	group := string(m.prop(wire.PropProducerGroup))
 	topic, key := string(m.prop(wire.PropRealTopic)), string(m.prop(wire.PropUniqueKey))
-	for _, c := range t.f.connsOf(func(*Conn) bool { return true }) {
+	for _, c := range t.f.producersOf(group) {
 		sent := false
 		c.locked(func(core.Now) {
 			if !c.producers[group] {
