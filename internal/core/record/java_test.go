@@ -38,7 +38,8 @@ func TestWhatAJavaClientSentIsRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		h, err := Check(b)
-		if err != nil || h.Codec() != codec || h.Count != 2 || h.Producer < 0 || h.Sequence != 0 || h.Epoch != 1 {
+		if err != nil || h.Codec() != codec || h.Count != 2 || h.Producer < 0 || h.Sequence != 0 ||
+			h.Epoch != 1 {
 			t.Fatalf("%s: %+v, %v", codec, h, err)
 		}
 		if err := CheckRecords(b, 1<<20); err != nil {

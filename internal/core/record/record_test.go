@@ -107,7 +107,8 @@ func TestAnotherImplementationReadsTheSame(t *testing.T) {
 			t.Fatal(err)
 		}
 		h, _ := Parse(b)
-		if k.NumRecords != h.Count || int32(k.CRC) != int32(h.CRC) || k.FirstTimestamp != int64(h.First) ||
+		if k.NumRecords != h.Count || int32(k.CRC) != int32(h.CRC) ||
+			k.FirstTimestamp != int64(h.First) ||
 			k.MaxTimestamp != int64(h.Max) || k.ProducerID != -1 || k.LastOffsetDelta != h.LastDelta ||
 			k.FirstSequence != -1 || k.ProducerEpoch != -1 || k.PartitionLeaderEpoch != -1 {
 			t.Fatalf("%+v, want %+v", k, h)
@@ -217,7 +218,8 @@ func TestSessionsStandAsProducers(t *testing.T) {
 	b.Reset(core.SessionOf(41), 7, 99)
 	b.Add(&core.Record{Stamp: -1, Value: []byte("x")})
 	h, err := Check(b.Finish())
-	if err != nil || h.Producer != -43 || h.ProducerEpoch != 0 || h.Sequence != 7 || h.First != 99 || h.Max != 99 {
+	if err != nil || h.Producer != -43 || h.ProducerEpoch != 0 || h.Sequence != 7 ||
+		h.First != 99 || h.Max != 99 {
 		t.Fatal(h, err)
 	}
 }
@@ -304,7 +306,8 @@ func TestGapsInOffsetsAreRefusedAtTheDoorOnly(t *testing.T) {
 
 func seeds(f *testing.F) {
 	for _, codec := range codecs {
-		b, err := Recompress(build([]core.Record{{Stamp: 3, Key: []byte("k"), Value: bytes.Repeat([]byte("v"), 50),
+		b, err := Recompress(build([]core.Record{{Stamp: 3, Key: []byte("k"),
+			Value:   bytes.Repeat([]byte("v"), 50),
 			Headers: []core.Header{{Key: "h", Value: []byte("1")}}, Priority: 3}, {Value: nil}}), codec)
 		if err != nil {
 			f.Fatal(err)

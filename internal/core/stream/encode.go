@@ -75,7 +75,8 @@ func DecodeMemory(b []byte) (*Memory, error) {
 	for range d.count() {
 		e := core.EpochStart{Epoch: core.Epoch(d.get(math.MinInt32, math.MaxInt32)),
 			Index: core.Index(d.get(0, most)), Base: core.Offset(d.get(0, most))}
-		if n := len(m.epochs); n > 0 && (e.Epoch <= m.epochs[n-1].Epoch || e.Index <= m.epochs[n-1].Index) {
+		if n := len(m.epochs); n > 0 && (e.Epoch <= m.epochs[n-1].Epoch ||
+			e.Index <= m.epochs[n-1].Index) {
 			d.bad = true
 		}
 		if d.bad {
@@ -85,7 +86,8 @@ func DecodeMemory(b []byte) (*Memory, error) {
 	}
 	for range d.count() {
 		id := d.get(math.MinInt64, most)
-		p := producer{epoch: int16(d.get(math.MinInt16, math.MaxInt16)), open: core.Offset(d.get(-1, most)),
+		p := producer{epoch: int16(d.get(math.MinInt16, math.MaxInt16)), open: core.Offset(d.get(-1,
+			most)),
 			stamp: core.Stamp(d.get(math.MinInt64, most)), index: core.Index(d.get(0, most))}
 		for range d.get(0, WindowBatches) {
 			p.push(span{int32(d.get(0, math.MaxInt32)), int32(d.get(0, math.MaxInt32)),

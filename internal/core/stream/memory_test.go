@@ -95,7 +95,8 @@ func TestStories(t *testing.T) {
 			case "stable":
 				return fmt.Sprint(l.m.Stable(core.Offset(arg("committed", int(l.next)))))
 			case "aborted":
-				return fmt.Sprintf("%+v", l.m.Aborted(core.Offset(arg("from", 0)), core.Offset(arg("to", int(l.next)))))
+				return fmt.Sprintf("%+v", l.m.Aborted(core.Offset(arg("from", 0)), core.Offset(arg("to",
+					int(l.next)))))
 			case "expire":
 				l.m.Expire(core.Stamp(arg("before", 0)))
 			case "trim":
@@ -123,7 +124,8 @@ func drawEntries(t *rapid.T) [][]byte {
 		case 0:
 			out = append(out, nil)
 		case 1:
-			out = append(out, record.NewMarker(rapid.SampledFrom([]record.Marker{record.Abort, record.Commit}).Draw(t, "m"), pid, epoch, 0, 0))
+			out = append(out, record.NewMarker(rapid.SampledFrom([]record.Marker{record.Abort,
+				record.Commit}).Draw(t, "m"), pid, epoch, 0, 0))
 		default:
 			out = append(out, batch(pid, epoch, rapid.Int32Range(0, 50).Draw(t, "seq"),
 				rapid.IntRange(1, 5).Draw(t, "count"), rapid.Bool().Draw(t, "txn"), 7))

@@ -98,7 +98,8 @@ func (f *Front) api(key int16) *api {
 }
 
 func (c *Conn) apiVersions(r *request, q *kmsg.ApiVersionsRequest) {
-	if q.Version >= 3 && (!softwareName(q.ClientSoftwareName) || !softwareName(q.ClientSoftwareVersion)) {
+	if q.Version >= 3 && (!softwareName(q.ClientSoftwareName) ||
+		!softwareName(q.ClientSoftwareVersion)) {
 		r.reply(apiVersions(c.f, q.Version, errInvalidRequest))
 		return
 	}

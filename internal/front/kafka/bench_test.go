@@ -21,7 +21,10 @@ type instant struct {
 
 func (i *instant) Log() front.Log { return i }
 
-func (i *instant) Append(as []core.Append)                        { i.appends = append(i.appends, as...) }
+func (i *instant) Append(as []core.Append) {
+	i.appends = append(i.appends,
+		as...)
+}
 func (i *instant) Read(_ core.Read, done func([]core.ReadAnswer)) { i.done = done }
 func (i *instant) Find(core.Find, func(core.Found, error))        {}
 func (i *instant) Trim(core.Trim, func(core.Offset, error))       {}
@@ -46,7 +49,8 @@ func BenchmarkProduce(b *testing.B) {
 	for _, size := range []int{100, 1024, 16 << 10} {
 		b.Run(sizeName(size), func(b *testing.B) {
 			i, w, c := benchConn(b)
-			f := frame(produceTo("t", [16]byte{}, -1, map[int32][]byte{0: testBatch(1, strings.Repeat("v", size))}), 9, 1)
+			f := frame(produceTo("t", [16]byte{}, -1, map[int32][]byte{0: testBatch(1, strings.Repeat("v",
+				size))}), 9, 1)
 			b.SetBytes(int64(len(f)))
 			b.ReportAllocs()
 			var spare []byte
@@ -68,7 +72,8 @@ func BenchmarkFetch(b *testing.B) {
 	for _, size := range []int{1024, 16 << 10, 1 << 20} {
 		b.Run(sizeName(size), func(b *testing.B) {
 			i, w, c := benchConn(b)
-			i.answer = []core.ReadAnswer{{Batches: [][]byte{testBatch(1, strings.Repeat("v", size))}, Committed: 1, Stable: 1}}
+			i.answer = []core.ReadAnswer{{Batches: [][]byte{testBatch(1, strings.Repeat("v", size))},
+				Committed: 1, Stable: 1}}
 			f := frame(fetchFrom("t", [16]byte{}, 0, 0), 12, 1)
 			b.SetBytes(int64(size))
 			b.ReportAllocs()

@@ -26,8 +26,9 @@ func (f *Front) defaultOf(d *setting) (string, kmsg.ConfigSource) {
 	return d.def, kmsg.ConfigSourceDefaultConfig
 }
 
-var configTypes = map[kind]kmsg.ConfigType{kindBool: kmsg.ConfigTypeBoolean, kindString: kmsg.ConfigTypeString,
-	kindInt: kmsg.ConfigTypeInt, kindShort: kmsg.ConfigTypeShort, kindLong: kmsg.ConfigTypeLong,
+var configTypes = map[kind]kmsg.ConfigType{kindBool: kmsg.ConfigTypeBoolean,
+	kindString: kmsg.ConfigTypeString,
+	kindInt:    kmsg.ConfigTypeInt, kindShort: kmsg.ConfigTypeShort, kindLong: kmsg.ConfigTypeLong,
 	kindDouble: kmsg.ConfigTypeDouble, kindList: kmsg.ConfigTypeList}
 
 func (c *Conn) describeConfigs(r *request, q *kmsg.DescribeConfigsRequest) {
@@ -66,7 +67,8 @@ func (c *Conn) describeConfigs(r *request, q *kmsg.DescribeConfigsRequest) {
 	})
 }
 
-func (f *Front) topicConfigs(t *topic, names []string, q *kmsg.DescribeConfigsRequest) []kmsg.DescribeConfigsResponseResourceConfig {
+func (f *Front) topicConfigs(t *topic, names []string,
+	q *kmsg.DescribeConfigsRequest) []kmsg.DescribeConfigsResponseResourceConfig {
 	var out []kmsg.DescribeConfigsResponseResourceConfig
 	for i := range settingTable {
 		d := &settingTable[i]
@@ -91,7 +93,8 @@ func (f *Front) topicConfigs(t *topic, names []string, q *kmsg.DescribeConfigsRe
 	return out
 }
 
-func synonym(name, value string, source kmsg.ConfigSource) kmsg.DescribeConfigsResponseResourceConfigConfigSynonym {
+func synonym(name, value string,
+	source kmsg.ConfigSource) kmsg.DescribeConfigsResponseResourceConfigConfigSynonym {
 	s := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
 	s.Name, s.Value, s.Source = name, &value, source
 	return s
@@ -99,14 +102,18 @@ func synonym(name, value string, source kmsg.ConfigSource) kmsg.DescribeConfigsR
 
 // brokerConfigs gives a node's own settings: those it was started with, and what
 // topics take from it.
-func (f *Front) brokerConfigs(x *kmsg.DescribeConfigsRequestResource) ([]kmsg.DescribeConfigsResponseResourceConfig, error) {
+func (f *Front) brokerConfigs(
+	x *kmsg.DescribeConfigsRequestResource,
+) ([]kmsg.DescribeConfigsResponseResourceConfig, error) {
 	id, err := strconv.ParseInt(x.ResourceName, 10, 32)
 	if x.ResourceName == "" {
 		return nil, nil // what was set for all brokers: nothing
 	}
-	known := slices.ContainsFunc(f.core.Cluster().Nodes(), func(n core.NodeInfo) bool { return int64(n.Node) == id })
+	known := slices.ContainsFunc(f.core.Cluster().Nodes(),
+		func(n core.NodeInfo) bool { return int64(n.Node) == id })
 	if err != nil || !known {
-		return nil, faultf(errInvalidRequest, "Unexpected broker id, expected %d or empty string, but received %s",
+		return nil, faultf(errInvalidRequest,
+			"Unexpected broker id, expected %d or empty string, but received %s",
 			f.self(), x.ResourceName)
 	}
 	values := map[string]string{
@@ -191,7 +198,8 @@ func (f *Front) planAlteration(a *alteration, unsure error) ([]core.Change, erro
 	if err != nil {
 		return nil, err
 	}
-	cs := []core.Change{{Key: topicKey(t.name), Value: encodeTopic(t.id, len(t.parts), written), Expect: t.revision}}
+	cs := []core.Change{{Key: topicKey(t.name), Value: encodeTopic(t.id, len(t.parts), written),
+		Expect: t.revision}}
 	for _, p := range t.parts {
 		stream := p.stream.Load()
 		if stream == nil {
@@ -220,16 +228,18 @@ func (c *Conn) incrementalAlterConfigs(r *request, q *kmsg.IncrementalAlterConfi
 		out := kmsg.NewIncrementalAlterConfigsResponseResource()
 		out.ResourceType, out.ResourceName = x.ResourceType, x.ResourceName
 		a.Resources = append(a.Resources, out)
-		as = append(as, alteration{x.ResourceType, x.ResourceName, func(old map[string]string) (map[string]string, error) {
-			return editSettings(old, x.Configs)
-		}})
+		as = append(as, alteration{x.ResourceType, x.ResourceName,
+			func(old map[string]string) (map[string]string, error) {
+				return editSettings(old, x.Configs)
+			}})
 	}
 	c.alter(as, q.ValidateOnly, func(i int, err error) {
 		a.Resources[i].ErrorCode, a.Resources[i].ErrorMessage = adminFault(err)
 	}, func() { r.reply(a) })
 }
 
-func editSettings(m map[string]string, edits []kmsg.IncrementalAlterConfigsRequestResourceConfig) (map[string]string, error) {
+func editSettings(m map[string]string,
+	edits []kmsg.IncrementalAlterConfigsRequestResourceConfig) (map[string]string, error) {
 	if m == nil {
 		m = map[string]string{}
 	}
@@ -248,7 +258,8 @@ func editSettings(m map[string]string, edits []kmsg.IncrementalAlterConfigsReque
 			m[e.Name] = *e.Value
 			continue
 		case d.kind != kindList:
-			return nil, faultf(errInvalidConfig, "Config value append is not allowed for config key: %s", e.Name)
+			return nil, faultf(errInvalidConfig, "Config value append is not allowed for config key: %s",
+				e.Name)
 		}
 		old, ok := m[e.Name]
 		if !ok {
@@ -278,15 +289,16 @@ func (c *Conn) alterConfigs(r *request, q *kmsg.AlterConfigsRequest) {
 		out := kmsg.NewAlterConfigsResponseResource()
 		out.ResourceType, out.ResourceName = x.ResourceType, x.ResourceName
 		a.Resources = append(a.Resources, out)
-		as = append(as, alteration{x.ResourceType, x.ResourceName, func(map[string]string) (map[string]string, error) {
-			m := map[string]string{}
-			for _, s := range x.Configs {
-				if s.Value != nil {
-					m[s.Name] = *s.Value
+		as = append(as, alteration{x.ResourceType, x.ResourceName,
+			func(map[string]string) (map[string]string, error) {
+				m := map[string]string{}
+				for _, s := range x.Configs {
+					if s.Value != nil {
+						m[s.Name] = *s.Value
+					}
 				}
-			}
-			return m, nil
-		}})
+				return m, nil
+			}})
 	}
 	c.alter(as, q.ValidateOnly, func(i int, err error) {
 		a.Resources[i].ErrorCode, a.Resources[i].ErrorMessage = adminFault(err)

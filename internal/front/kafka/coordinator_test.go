@@ -17,7 +17,8 @@ func joined(p *peer) *kmsg.SyncGroupRequest {
 	find.CoordinatorKey = "g"
 	ask[*kmsg.FindCoordinatorResponse](p, find, 3)
 	q := kmsg.NewPtrJoinGroupRequest()
-	q.Group, q.ProtocolType, q.SessionTimeoutMillis, q.RebalanceTimeoutMillis = "g", "consumer", 10_000, 10_000
+	q.Group, q.ProtocolType, q.SessionTimeoutMillis, q.RebalanceTimeoutMillis = "g", "consumer",
+		10_000, 10_000
 	jp := kmsg.NewJoinGroupRequestProtocol()
 	jp.Name = "range"
 	q.Protocols = append(q.Protocols, jp)
@@ -42,7 +43,10 @@ func (p *peer) offsetsStream() *core.Stream {
 // nextEpoch makes the same node lead the stream in the epoch after this.
 func (p *peer) nextEpoch(name string) {
 	done := make(chan error)
-	p.b.Streams().Alter(name, core.Alteration{At: []core.NodeID{1}}, func(_ *core.Stream, err error) { done <- err })
+	p.b.Streams().Alter(name, core.Alteration{At: []core.NodeID{1}}, func(_ *core.Stream,
+		err error) {
+		done <- err
+	})
 	if err := <-done; err != nil {
 		p.t.Fatal(err)
 	}
@@ -52,7 +56,8 @@ func TestAGroupSurvivesThatItsStreamWakes(t *testing.T) {
 	p := newPeer(t, Config{})
 	s := joined(p)
 	p.nextEpoch(p.offsetsStream().Name)
-	if r := ask[*kmsg.SyncGroupResponse](p, s, 3); r.ErrorCode != 0 || string(r.MemberAssignment) != "all" {
+	if r := ask[*kmsg.SyncGroupResponse](p, s, 3); r.ErrorCode != 0 ||
+		string(r.MemberAssignment) != "all" {
 		t.Fatal(r.ErrorCode)
 	}
 }
@@ -134,7 +139,8 @@ func TestCommittedOffsetsAreReadFromTheStream(t *testing.T) {
 			q.Topics = append(q.Topics, rt)
 		}
 		r := ask[*kmsg.OffsetCommitResponse](p, q, 7)
-		if r.Topics[0].Partitions[0].ErrorCode != 0 || r.Topics[1].Partitions[0].ErrorCode != errUnknownTopic {
+		if r.Topics[0].Partitions[0].ErrorCode != 0 ||
+			r.Topics[1].Partitions[0].ErrorCode != errUnknownTopic {
 			t.Fatal(r)
 		}
 	}

@@ -19,27 +19,45 @@ func TestEveryKindHasItsCodes(t *testing.T) {
 		produceRetries, groupRetries bool
 	}{
 		{core.OK, nil, nil, nil, nil, false, false},
-		{core.Invalid, kerr.InvalidRequest, kerr.InvalidRequest, kerr.CoordinatorNotAvailable, kerr.InvalidRequest, false, true},
-		{core.NotExist, kerr.UnknownTopicOrPartition, kerr.UnknownTopicOrPartition, kerr.NotCoordinator, kerr.UnknownTopicOrPartition, true, true},
-		{core.Exist, kerr.TopicAlreadyExists, kerr.TopicAlreadyExists, kerr.CoordinatorNotAvailable, kerr.TopicAlreadyExists, false, true},
-		{core.Conflict, kerr.FencedLeaderEpoch, kerr.NotLeaderForPartition, kerr.NotCoordinator, kerr.RequestTimedOut, true, true},
-		{core.NotLeader, kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.NotCoordinator, kerr.RequestTimedOut, true, true},
-		{core.NoLeader, kerr.LeaderNotAvailable, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, true, true},
-		{core.Fenced, kerr.FencedLeaderEpoch, kerr.InvalidProducerEpoch, kerr.NotCoordinator, kerr.RequestTimedOut, false, true},
-		{core.Refused, kerr.NotEnoughReplicas, kerr.NotEnoughReplicas, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, true, true},
-		{core.OutOfRange, kerr.OffsetOutOfRange, kerr.OffsetOutOfRange, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, false, true},
-		{core.OutOfOrder, kerr.OutOfOrderSequenceNumber, kerr.OutOfOrderSequenceNumber, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, false, true},
+		{core.Invalid, kerr.InvalidRequest, kerr.InvalidRequest, kerr.CoordinatorNotAvailable,
+			kerr.InvalidRequest, false, true},
+		{core.NotExist, kerr.UnknownTopicOrPartition, kerr.UnknownTopicOrPartition,
+			kerr.NotCoordinator, kerr.UnknownTopicOrPartition, true, true},
+		{core.Exist, kerr.TopicAlreadyExists, kerr.TopicAlreadyExists, kerr.CoordinatorNotAvailable,
+			kerr.TopicAlreadyExists, false, true},
+		{core.Conflict, kerr.FencedLeaderEpoch, kerr.NotLeaderForPartition, kerr.NotCoordinator,
+			kerr.RequestTimedOut, true, true},
+		{core.NotLeader, kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.NotCoordinator,
+			kerr.RequestTimedOut, true, true},
+		{core.NoLeader, kerr.LeaderNotAvailable, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable,
+			kerr.RequestTimedOut, true, true},
+		{core.Fenced, kerr.FencedLeaderEpoch, kerr.InvalidProducerEpoch, kerr.NotCoordinator,
+			kerr.RequestTimedOut, false, true},
+		{core.Refused, kerr.NotEnoughReplicas, kerr.NotEnoughReplicas, kerr.CoordinatorNotAvailable,
+			kerr.RequestTimedOut, true, true},
+		{core.OutOfRange, kerr.OffsetOutOfRange, kerr.OffsetOutOfRange, kerr.CoordinatorNotAvailable,
+			kerr.RequestTimedOut, false, true},
+		{core.OutOfOrder, kerr.OutOfOrderSequenceNumber, kerr.OutOfOrderSequenceNumber,
+			kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, false, true},
 		{core.Duplicate, kerr.DuplicateSequenceNumber, nil, nil, kerr.RequestTimedOut, false, false},
-		{core.Locked, kerr.InvalidRequest, kerr.InvalidRequest, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, false, true},
-		{core.TooLarge, kerr.MessageTooLarge, kerr.MessageTooLarge, kerr.InvalidCommitOffsetSize, kerr.PolicyViolation, false, false},
-		{core.Full, kerr.KafkaStorageError, kerr.KafkaStorageError, kerr.CoordinatorNotAvailable, kerr.KafkaStorageError, true, true},
-		{core.Denied, kerr.TopicAuthorizationFailed, kerr.TopicAuthorizationFailed, kerr.TopicAuthorizationFailed, kerr.TopicAuthorizationFailed, false, false},
-		{core.Shut, kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.NotCoordinator, kerr.RequestTimedOut, true, true},
-		{core.Unknown, kerr.RequestTimedOut, kerr.RequestTimedOut, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, true, true},
-		{core.Unavailable, kerr.LeaderNotAvailable, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, true, true},
+		{core.Locked, kerr.InvalidRequest, kerr.InvalidRequest, kerr.CoordinatorNotAvailable,
+			kerr.RequestTimedOut, false, true},
+		{core.TooLarge, kerr.MessageTooLarge, kerr.MessageTooLarge, kerr.InvalidCommitOffsetSize,
+			kerr.PolicyViolation, false, false},
+		{core.Full, kerr.KafkaStorageError, kerr.KafkaStorageError, kerr.CoordinatorNotAvailable,
+			kerr.KafkaStorageError, true, true},
+		{core.Denied, kerr.TopicAuthorizationFailed, kerr.TopicAuthorizationFailed,
+			kerr.TopicAuthorizationFailed, kerr.TopicAuthorizationFailed, false, false},
+		{core.Shut, kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.NotCoordinator,
+			kerr.RequestTimedOut, true, true},
+		{core.Unknown, kerr.RequestTimedOut, kerr.RequestTimedOut, kerr.CoordinatorNotAvailable,
+			kerr.RequestTimedOut, true, true},
+		{core.Unavailable, kerr.LeaderNotAvailable, kerr.LeaderNotAvailable,
+			kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, true, true},
 	}
 	if n := int(core.Unavailable) + 1; n != len(dataCodes) || n != len(table) {
-		t.Fatalf("%d kinds in the test, %d in the table, %d in core", len(table), len(dataCodes), core.Unavailable+1)
+		t.Fatalf("%d kinds in the test, %d in the table, %d in core", len(table), len(dataCodes),
+			core.Unavailable+1)
 	}
 	for i, row := range table {
 		if int(row.kind) != i {
@@ -62,7 +80,8 @@ func TestEveryKindHasItsCodes(t *testing.T) {
 		same("a producer", produceCode(err, false), row.produce)
 		same("a group", coordinatorCode(err), row.group)
 		same("an administrator", adminCode(err), row.admin)
-		if got := kerr.IsRetriable(kerr.ErrorForCode(produceCode(err, false))); got != row.produceRetries {
+		if got := kerr.IsRetriable(kerr.ErrorForCode(produceCode(err,
+			false))); got != row.produceRetries {
 			t.Errorf("%v: a producer tries again: %v", row.kind, got)
 		}
 		if got := kerr.IsRetriable(kerr.ErrorForCode(coordinatorCode(err))); got != row.groupRetries {
@@ -92,8 +111,10 @@ func TestAReaderAheadOfTheEpochIsToldToWait(t *testing.T) {
 }
 
 func TestBadBatchesHaveTheirCodes(t *testing.T) {
-	for cause, want := range map[error]*kerr.Error{record.ErrCRC: kerr.CorruptMessage, record.ErrShort: kerr.CorruptMessage,
-		record.ErrMagic: kerr.InvalidRecord, record.ErrForm: kerr.InvalidRecord, record.ErrLarge: kerr.InvalidRecord,
+	for cause, want := range map[error]*kerr.Error{record.ErrCRC: kerr.CorruptMessage,
+		record.ErrShort: kerr.CorruptMessage,
+		record.ErrMagic: kerr.InvalidRecord, record.ErrForm: kerr.InvalidRecord,
+		record.ErrLarge: kerr.InvalidRecord,
 		record.ErrCodec: kerr.UnsupportedCompressionType} {
 		if c := batchCode(&core.Error{Op: "x", Kind: core.Invalid, Err: cause}); c != want.Code {
 			t.Errorf("%v: %d", cause, c)

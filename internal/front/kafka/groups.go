@@ -85,7 +85,8 @@ func offsetFetchRefusal(q *kmsg.OffsetFetchRequest, code int16) kmsg.Response {
 		t.Topic = q.Topics[i].Topic
 		for _, n := range q.Topics[i].Partitions {
 			p := kmsg.NewOffsetFetchResponseTopicPartition()
-			p.Partition, p.Offset, p.LeaderEpoch, p.Metadata, p.ErrorCode = n, -1, -1, kmsg.StringPtr(""), code
+			p.Partition, p.Offset, p.LeaderEpoch, p.Metadata, p.ErrorCode = n, -1, -1, kmsg.StringPtr(""),
+				code
 			t.Partitions = append(t.Partitions, p)
 		}
 		r.Topics = append(r.Topics, t)
@@ -222,7 +223,8 @@ func (c *Conn) offsetFetch(r *request, q *kmsg.OffsetFetchRequest) {
 }
 
 // each asks n coordinators, takes in their answers, and calls all at the end.
-func (c *Conn) each(r *request, n int, ask func(i int) (string, kmsg.Request), take func(i int, a kmsg.Response), all func()) {
+func (c *Conn) each(r *request, n int, ask func(i int) (string, kmsg.Request), take func(i int,
+	a kmsg.Response), all func()) {
 	open := n + 1
 	end := func() {
 		if open--; open == 0 {
@@ -329,7 +331,8 @@ func (c *Conn) coordinatorAnswer(q *kmsg.FindCoordinatorRequest) *kmsg.FindCoord
 	for _, key := range keys {
 		k := c.coordinatorOf(key, q.CoordinatorType, ns)
 		if q.Version < 4 {
-			a.ErrorCode, a.ErrorMessage, a.NodeID, a.Host, a.Port = k.ErrorCode, k.ErrorMessage, k.NodeID, k.Host, k.Port
+			a.ErrorCode, a.ErrorMessage, a.NodeID, a.Host, a.Port = k.ErrorCode, k.ErrorMessage, k.NodeID,
+				k.Host, k.Port
 			return a
 		}
 		a.Coordinators = append(a.Coordinators, k)
@@ -337,7 +340,8 @@ func (c *Conn) coordinatorAnswer(q *kmsg.FindCoordinatorRequest) *kmsg.FindCoord
 	return a
 }
 
-func (c *Conn) coordinatorOf(key string, kind int8, ns []node) kmsg.FindCoordinatorResponseCoordinator {
+func (c *Conn) coordinatorOf(key string, kind int8,
+	ns []node) kmsg.FindCoordinatorResponseCoordinator {
 	k := kmsg.NewFindCoordinatorResponseCoordinator()
 	k.Key, k.NodeID, k.Port = key, -1, -1
 	fail := func(code int16, text string) kmsg.FindCoordinatorResponseCoordinator {

@@ -26,7 +26,8 @@ func (f *Front) clusterID() *string {
 	}
 	id := f.cfg.NewID()
 	text := base64.RawURLEncoding.EncodeToString(id[:])
-	f.core.Cluster().Put([]core.Change{{Key: clusterKey, Value: []byte(text), Expect: core.NoRevision}},
+	f.core.Cluster().Put([]core.Change{{Key: clusterKey, Value: []byte(text),
+		Expect: core.NoRevision}},
 		func(core.Revision, error) {})
 	return nil
 }

@@ -39,7 +39,8 @@ func serve(t *testing.T, cfg Config) *server {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	b.SetNodes([]core.NodeInfo{{Peer: b.Self(), Alive: true, Self: true, Voter: true, Leads: true, Rack: "r1",
+	b.SetNodes([]core.NodeInfo{{Peer: b.Self(), Alive: true, Self: true, Voter: true, Leads: true,
+		Rack:      "r1",
 		Addresses: map[string]string{Name: ":" + port}}})
 	cfg.Now = b.Now
 	if cfg.Log == nil {
@@ -62,7 +63,8 @@ func serve(t *testing.T, cfg Config) *server {
 
 func (s *server) client(t *testing.T, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(s.addr), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
+	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(s.addr),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
 		kgo.MetadataMinAge(20 * time.Millisecond)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
@@ -89,13 +91,15 @@ func (s *server) topic(t *testing.T, name string, partitions int32, settings map
 
 func TestWhatIsProducedIsConsumedUnderEveryCodecAndAck(t *testing.T) {
 	s := serve(t, Config{})
-	for i, codec := range []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(),
+	for i, codec := range []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(),
+		kgo.SnappyCompression(),
 		kgo.Lz4Compression(), kgo.ZstdCompression()} {
 		for j, acks := range []kgo.Acks{kgo.AllISRAcks(), kgo.LeaderAck(), kgo.NoAck()} {
 			name := fmt.Sprintf("t-%d-%d", i, j)
 			s.topic(t, name, 3, nil)
 			ctx := within(t, 20*time.Second)
-			opts := []kgo.Opt{kgo.ProducerBatchCompression(codec), kgo.RequiredAcks(acks), kgo.RecordPartitioner(kgo.RoundRobinPartitioner())}
+			opts := []kgo.Opt{kgo.ProducerBatchCompression(codec), kgo.RequiredAcks(acks),
+				kgo.RecordPartitioner(kgo.RoundRobinPartitioner())}
 			if acks != kgo.AllISRAcks() {
 				opts = append(opts, kgo.DisableIdempotentWrite())
 			}
@@ -103,7 +107,8 @@ func TestWhatIsProducedIsConsumedUnderEveryCodecAndAck(t *testing.T) {
 			const n = 100
 			var rs []*kgo.Record
 			for j := range n {
-				rs = append(rs, &kgo.Record{Topic: name, Key: []byte(strconv.Itoa(j)), Value: []byte(strings.Repeat("v", j)),
+				rs = append(rs, &kgo.Record{Topic: name, Key: []byte(strconv.Itoa(j)),
+					Value:   []byte(strings.Repeat("v", j)),
 					Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("x")}}})
 			}
 			if err := p.ProduceSync(ctx, rs...).FirstErr(); err != nil {
@@ -142,11 +147,14 @@ func TestGroupMembersShareTheirTopicAndGoOnWhereTheyCommitted(t *testing.T) {
 			}
 		}
 	}
-	p = s.client(t, kgo.DefaultProduceTopic("shared"), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
+	p = s.client(t, kgo.DefaultProduceTopic("shared"),
+		kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
 	produce(0, 40)
 	member := func(opts ...kgo.Opt) *kgo.Client {
-		return s.client(t, append([]kgo.Opt{kgo.ConsumerGroup("g"), kgo.ConsumeTopics("shared"), kgo.DisableAutoCommit(),
-			kgo.HeartbeatInterval(100 * time.Millisecond), kgo.FetchMaxWait(100 * time.Millisecond)}, opts...)...)
+		return s.client(t, append([]kgo.Opt{kgo.ConsumerGroup("g"), kgo.ConsumeTopics("shared"),
+			kgo.DisableAutoCommit(),
+			kgo.HeartbeatInterval(100 * time.Millisecond), kgo.FetchMaxWait(100 * time.Millisecond)},
+			opts...)...)
 	}
 	a, b := member(), member()
 	seen := map[string]int{}
@@ -164,7 +172,8 @@ func TestGroupMembersShareTheirTopicAndGoOnWhereTheyCommitted(t *testing.T) {
 				seen[string(r.Value)]++
 			}
 			if len(fs.Records()) > 0 {
-				if err := c.CommitRecords(ctx, fs.Records()...); err != nil && !errors.Is(err, kerr.RebalanceInProgress) &&
+				if err := c.CommitRecords(ctx, fs.Records()...); err != nil && !errors.Is(err,
+					kerr.RebalanceInProgress) &&
 					!errors.Is(err, kerr.IllegalGeneration) {
 					t.Fatal(err)
 				}
@@ -229,17 +238,20 @@ func TestTopicsAreMadeChangedAndRemoved(t *testing.T) {
 	s := serve(t, Config{})
 	ctx := within(t, 20*time.Second)
 	a := kadm.NewClient(s.client(t))
-	s.topic(t, "one", 2, map[string]*string{"retention.ms": kadm.StringPtr("1000"), "trine.mode": kadm.StringPtr("majority")})
+	s.topic(t, "one", 2, map[string]*string{"retention.ms": kadm.StringPtr("1000"),
+		"trine.mode": kadm.StringPtr("majority")})
 	r, err := a.CreateTopic(ctx, 1, 1, nil, "one")
 	if !errors.Is(r.Err, kerr.TopicAlreadyExists) {
 		t.Fatal(r, err)
 	}
-	for name, want := range map[string]error{"a/b": kerr.InvalidTopicException, "x": kerr.InvalidReplicationFactor, "one": kerr.TopicAlreadyExists} {
+	for name, want := range map[string]error{"a/b": kerr.InvalidTopicException,
+		"x": kerr.InvalidReplicationFactor, "one": kerr.TopicAlreadyExists} {
 		if r, _ := a.CreateTopic(ctx, 1, 5, nil, name); !errors.Is(r.Err, want) {
 			t.Fatal(name, r)
 		}
 	}
-	if r, _ := a.CreateTopic(ctx, 1, 1, map[string]*string{"no.such": kadm.StringPtr("1")}, "y"); !errors.Is(r.Err, kerr.InvalidConfig) {
+	if r, _ := a.CreateTopic(ctx, 1, 1, map[string]*string{"no.such": kadm.StringPtr("1")},
+		"y"); !errors.Is(r.Err, kerr.InvalidConfig) {
 		t.Fatal(r)
 	}
 	if s.core.Streams().Lookup("kafka/one/0").Policy.Commit != core.CommitMajority {
@@ -260,12 +272,15 @@ func TestTopicsAreMadeChangedAndRemoved(t *testing.T) {
 	if values["retention.ms"] != "1000" || values["max.message.bytes"] != "1048588" {
 		t.Fatal(values)
 	}
-	if _, err := a.AlterTopicConfigs(ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "retention.ms", Value: kadm.StringPtr("5000")},
-		{Op: kadm.SetConfig, Name: "flush.messages", Value: kadm.StringPtr("1")}, {Op: kadm.DeleteConfig, Name: "trine.mode"}}, "one"); err != nil {
+	if _, err := a.AlterTopicConfigs(ctx, []kadm.AlterConfig{{Op: kadm.SetConfig,
+		Name: "retention.ms", Value: kadm.StringPtr("5000")},
+		{Op: kadm.SetConfig, Name: "flush.messages", Value: kadm.StringPtr("1")},
+		{Op: kadm.DeleteConfig, Name: "trine.mode"}}, "one"); err != nil {
 		t.Fatal(err)
 	}
 	st := s.core.Streams().Lookup("kafka/one/1")
-	if st.Keep.MsMax != 5000 || st.Policy.Flush != core.FlushEach || st.Policy.Commit != core.CommitInSync {
+	if st.Keep.MsMax != 5000 || st.Policy.Flush != core.FlushEach ||
+		st.Policy.Commit != core.CommitInSync {
 		t.Fatalf("%+v", st)
 	}
 	if rs, err := a.CreatePartitions(ctx, 3, "one"); err != nil || rs["one"].Err != nil {
@@ -284,7 +299,8 @@ func TestTopicsAreMadeChangedAndRemoved(t *testing.T) {
 	if len(md.Brokers) != 1 || md.Brokers[0].Host != "127.0.0.1" {
 		t.Fatal(md.Brokers)
 	}
-	if ds, err := a.DeleteTopics(ctx, "one", "two"); err != nil || ds["one"].Err != nil || !errors.Is(ds["two"].Err, kerr.UnknownTopicOrPartition) {
+	if ds, err := a.DeleteTopics(ctx, "one", "two"); err != nil || ds["one"].Err != nil ||
+		!errors.Is(ds["two"].Err, kerr.UnknownTopicOrPartition) {
 		t.Fatal(ds, err)
 	}
 	if len(s.core.Streams().List("kafka/one/")) != 0 {
@@ -320,7 +336,8 @@ func TestOffsetsAreListedOfEveryKind(t *testing.T) {
 	c := s.client(t, kgo.DefaultProduceTopic("t"))
 	start := time.Now().Add(-10 * time.Minute).Truncate(time.Millisecond)
 	for i := range 10 {
-		if err := c.ProduceSync(ctx, &kgo.Record{Value: []byte("v"), Timestamp: start.Add(time.Duration(i) * time.Minute)}).FirstErr(); err != nil {
+		if err := c.ProduceSync(ctx, &kgo.Record{Value: []byte("v"),
+			Timestamp: start.Add(time.Duration(i) * time.Minute)}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -395,12 +412,14 @@ func TestKcatReadsAndWrites(t *testing.T) {
 	s := serve(t, Config{AutoCreate: true})
 	ctx := within(t, 30*time.Second)
 	for _, codec := range []string{"none", "gzip", "snappy", "lz4", "zstd"} {
-		in := exec.CommandContext(ctx, path, "-P", "-b", s.addr, "-t", "k"+codec, "-z", codec, "-K:", "-H", "a=b")
+		in := exec.CommandContext(ctx, path, "-P", "-b", s.addr, "-t", "k"+codec, "-z", codec, "-K:",
+			"-H", "a=b")
 		in.Stdin = strings.NewReader("k1:one\nk2:two\nk3:" + strings.Repeat("three", 1000) + "\n")
 		if b, err := in.CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", codec, err, b)
 		}
-		out := exec.CommandContext(ctx, path, "-C", "-b", s.addr, "-t", "k"+codec, "-e", "-q", "-f", "%o %k %h %S\n")
+		out := exec.CommandContext(ctx, path, "-C", "-b", s.addr, "-t", "k"+codec, "-e", "-q", "-f",
+			"%o %k %h %S\n")
 		b, err := out.CombinedOutput()
 		if want := "0 k1 a=b 3\n1 k2 a=b 3\n2 k3 a=b 5000\n"; err != nil || string(b) != want {
 			t.Fatalf("%s: %v\n%s", codec, err, b)

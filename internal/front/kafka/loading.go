@@ -73,10 +73,11 @@ func (c *coordinating) read(from, barrier core.Offset) {
 		return
 	}
 	c.f.core.Log().Read(core.Read{Here: true, BytesMax: loadBytes, Parts: []core.ReadPart{
-		{Stream: c.stream, From: from, BytesMax: loadBytes, IfEpoch: epoch}}}, func(as []core.ReadAnswer) {
-		a := as[0]
-		c.f.cfg.Later(0, func() { c.loadFrom(a, from, barrier) })
-	})
+		{Stream: c.stream, From: from, BytesMax: loadBytes, IfEpoch: epoch}}},
+		func(as []core.ReadAnswer) {
+			a := as[0]
+			c.f.cfg.Later(0, func() { c.loadFrom(a, from, barrier) })
+		})
 }
 
 func (c *coordinating) loadFrom(a core.ReadAnswer, from, barrier core.Offset) {
@@ -100,7 +101,8 @@ func (c *coordinating) loadFrom(a core.ReadAnswer, from, barrier core.Offset) {
 			})
 		}
 		if err != nil {
-			c.f.log.Error("group coordinator: a batch cannot be read", "stream", c.stream, "from", next, "err", err)
+			c.f.log.Error("group coordinator: a batch cannot be read", "stream", c.stream, "from", next,
+				"err", err)
 		}
 		next = max(next, h.Next())
 	}

@@ -75,7 +75,8 @@ func (c *Conn) metadata(r *request, q *kmsg.MetadataRequest) {
 		if create && !all && unsure == nil {
 			for i := range q.Topics {
 				t := &q.Topics[i]
-				if t.Topic != nil && t.TopicID == [16]byte{} && c.f.topics.get(*t.Topic) == nil && checkName(*t.Topic) == "" {
+				if t.Topic != nil && t.TopicID == [16]byte{} && c.f.topics.get(*t.Topic) == nil &&
+					checkName(*t.Topic) == "" {
 					missing = append(missing, *t.Topic)
 				}
 			}
@@ -121,7 +122,8 @@ func (ts *topics) asked(t *kmsg.MetadataRequestTopic) *topic {
 	return ts.getID(t.TopicID)
 }
 
-func (c *Conn) metadataAnswer(q *kmsg.MetadataRequest, all bool, unsure error, codes map[string]int16) *kmsg.MetadataResponse {
+func (c *Conn) metadataAnswer(q *kmsg.MetadataRequest, all bool, unsure error,
+	codes map[string]int16) *kmsg.MetadataResponse {
 	a := answerTo[*kmsg.MetadataResponse](q)
 	ns := c.nodes()
 	for _, n := range ns {

@@ -26,7 +26,8 @@ func (c *Conn) listOffsets(r *request, q *kmsg.ListOffsetsRequest) {
 		known := c.f.topics.get(t.Topic)
 		for j := range q.Topics[i].Partitions {
 			p := kmsg.NewListOffsetsResponseTopicPartition()
-			p.Partition, p.Offset, p.Timestamp, p.LeaderEpoch = q.Topics[i].Partitions[j].Partition, -1, -1, -1
+			p.Partition, p.Offset, p.Timestamp, p.LeaderEpoch = q.Topics[i].Partitions[j].Partition, -1,
+				-1, -1
 			t.Partitions = append(t.Partitions, p)
 			sure = sure && known.part(p.Partition) != nil
 		}
@@ -83,7 +84,8 @@ func findAt(time int64, stable bool) (core.Find, bool) {
 	return core.Find{}, false
 }
 
-func listed(p *kmsg.ListOffsetsResponseTopicPartition, k core.FindKind, f core.Found, err error, asked core.Epoch) {
+func listed(p *kmsg.ListOffsetsResponseTopicPartition, k core.FindKind, f core.Found, err error,
+	asked core.Epoch) {
 	if p.ErrorCode = dataCode(err, asked); err != nil || f.Offset < 0 {
 		return
 	}

@@ -82,7 +82,8 @@ func (f *Front) planTopic(n newTopic) (*topicPlan, error) {
 		p.partitions = f.cfg.Partitions
 	}
 	if p.partitions <= 0 {
-		return nil, faultf(errInvalidPartitions, "Number of partitions was set to an invalid non-positive value.")
+		return nil, faultf(errInvalidPartitions,
+			"Number of partitions was set to an invalid non-positive value.")
 	}
 	if p.partitions > partitionsMax {
 		return nil, faultf(errInvalidPartitions, "a topic has at most %d partitions", partitionsMax)
@@ -106,7 +107,8 @@ func (f *Front) checkCopies(copies int) error {
 		return faultf(errInvalidReplication, "Replication factor must be larger than 0.")
 	case copies > living:
 		return faultf(errInvalidReplication, "Unable to replicate the partition %d time(s): "+
-			"The target replication factor of %d cannot be reached because only %d broker(s) are registered.",
+			"The target replication factor of %d cannot be reached because only %d "+
+			"broker(s) are registered.",
 			copies, copies, living)
 	case copies > copiesMax:
 		return faultf(errInvalidReplication, "a partition has at most %d copies", copiesMax)
@@ -127,7 +129,8 @@ func (f *Front) planAssignment(p *topicPlan) error {
 	for i := range int32(p.partitions) {
 		nodes, ok := p.assignment[i]
 		if !ok {
-			return faultf(errInvalidAssignment, "partitions should be a consecutive 0-based integer sequence")
+			return faultf(errInvalidAssignment,
+				"partitions should be a consecutive 0-based integer sequence")
 		}
 		if err := f.checkNodes(nodes, p.copies); err != nil {
 			return err
@@ -140,7 +143,8 @@ func (f *Front) planAssignment(p *topicPlan) error {
 // checkNodes checks one partition's nodes; copies is how many there must be, -1 any.
 func (f *Front) checkNodes(nodes []int32, copies int) error {
 	if len(nodes) == 0 || len(nodes) > copiesMax || copies != -1 && len(nodes) != copies {
-		return faultf(errInvalidAssignment, "the partitions have different or impossible replication factors")
+		return faultf(errInvalidAssignment,
+			"the partitions have different or impossible replication factors")
 	}
 	known := map[int32]bool{}
 	for _, n := range f.core.Cluster().Nodes() {
@@ -179,7 +183,8 @@ func nodeIDs(ids []int32) []core.NodeID {
 }
 
 // define gives the stream of one partition.
-func (f *Front) define(topic string, i int32, s *settings, copies int, at []int32) *core.Definition {
+func (f *Front) define(topic string, i int32, s *settings, copies int,
+	at []int32) *core.Definition {
 	return &core.Definition{Name: streamName(topic, i), Policy: s.policy(copies, f.cfg.MinInSync),
 		Keep: s.keep, At: nodeIDs(at)}
 }

@@ -113,7 +113,8 @@ func (p *producing) topicName(part *produced) string {
 }
 
 // judge gives the code with which a part's batch is refused, and why.
-func (p *producing) judge(part *produced, coder *record.Coder, now core.Stamp, unsure error) (int16, string) {
+func (p *producing) judge(part *produced, coder *record.Coder, now core.Stamp,
+	unsure error) (int16, string) {
 	switch {
 	case p.acks < -1 || p.acks > 1:
 		return errInvalidRequiredAcks, ""
@@ -133,7 +134,8 @@ func (p *producing) judge(part *produced, coder *record.Coder, now core.Stamp, u
 }
 
 // judgeBatch checks a batch and does to it what the topic's settings ask.
-func (p *producing) judgeBatch(part *produced, coder *record.Coder, now core.Stamp) (int16, string) {
+func (p *producing) judgeBatch(part *produced, coder *record.Coder, now core.Stamp) (int16,
+	string) {
 	s := &part.topic.settings
 	b := part.batch
 	if len(b) == 0 {

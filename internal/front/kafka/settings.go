@@ -86,19 +86,22 @@ var settingTable = []setting{
 	{name: "flush.messages", kind: kindLong, def: "9223372036854775807", low: 1, high: maxLong,
 		synonym: "log.flush.interval.messages",
 		set:     func(s *settings, _ string, n float64) { s.flushEach = n == 1 }},
-	{name: "flush.ms", kind: kindLong, def: "9223372036854775807", high: maxLong, synonym: "log.flush.interval.ms"},
+	{name: "flush.ms", kind: kindLong, def: "9223372036854775807", high: maxLong,
+		synonym: "log.flush.interval.ms"},
 	{name: "follower.replication.throttled.replicas", kind: kindList, def: ""},
 	{name: "index.interval.bytes", kind: kindInt, def: "4096", high: maxInt},
 	{name: "leader.replication.throttled.replicas", kind: kindList, def: ""},
 	{name: "local.retention.bytes", kind: kindLong, def: "-2", low: -2, high: maxLong},
 	{name: "local.retention.ms", kind: kindLong, def: "-2", low: -2, high: maxLong},
 	{name: "max.compaction.lag.ms", kind: kindLong, def: "9223372036854775807", low: 1, high: maxLong},
-	{name: "max.message.bytes", kind: kindInt, def: "1048588", high: maxInt, synonym: "message.max.bytes",
-		set: func(s *settings, _ string, n float64) { s.recordsMax = int(n) }},
+	{name: "max.message.bytes", kind: kindInt, def: "1048588", high: maxInt,
+		synonym: "message.max.bytes",
+		set:     func(s *settings, _ string, n float64) { s.recordsMax = int(n) }},
 	{name: "message.timestamp.after.max.ms", kind: kindLong, def: strconv.Itoa(hourMs), high: maxLong,
 		set: func(s *settings, _ string, n float64) { s.afterMsMax = long(n) }},
-	{name: "message.timestamp.before.max.ms", kind: kindLong, def: "9223372036854775807", high: maxLong,
-		set: func(s *settings, _ string, n float64) { s.beforeMsMax = long(n) }},
+	{name: "message.timestamp.before.max.ms", kind: kindLong, def: "9223372036854775807",
+		high: maxLong,
+		set:  func(s *settings, _ string, n float64) { s.beforeMsMax = long(n) }},
 	{name: "message.timestamp.type", kind: kindString, def: "CreateTime",
 		oneOf: []string{"CreateTime", "LogAppendTime"},
 		set:   func(s *settings, v string, _ float64) { s.appendTime = v == "LogAppendTime" }},
@@ -107,22 +110,27 @@ var settingTable = []setting{
 		set:     func(s *settings, _ string, n float64) { s.keep.DirtyRatio = float32(n) }},
 	{name: "min.compaction.lag.ms", kind: kindLong, def: "0", high: maxLong,
 		set: func(s *settings, _ string, n float64) { s.keep.CompactLagMs = long(n) }},
-	{name: "min.insync.replicas", kind: kindInt, def: "1", low: 1, high: 7, synonym: "min.insync.replicas",
-		set: func(s *settings, _ string, n float64) { s.minInSync = int(n) }},
+	{name: "min.insync.replicas", kind: kindInt, def: "1", low: 1, high: 7,
+		synonym: "min.insync.replicas",
+		set:     func(s *settings, _ string, n float64) { s.minInSync = int(n) }},
 	{name: "preallocate", kind: kindBool, def: "false"},
 	{name: "remote.log.copy.disable", kind: kindBool, def: "false"},
 	{name: "remote.log.delete.on.disable", kind: kindBool, def: "false"},
 	{name: "remote.storage.enable", kind: kindBool, def: "false", oneOf: []string{"false"}},
-	{name: "retention.bytes", kind: kindLong, def: "-1", low: -1, high: maxLong, synonym: "log.retention.bytes",
-		set: func(s *settings, _ string, n float64) { s.keep.BytesMax = limit(n) }},
-	{name: "retention.ms", kind: kindLong, def: "604800000", low: -1, high: maxLong, synonym: "log.retention.ms",
-		set: func(s *settings, _ string, n float64) { s.retentionMs = limit(n) }},
-	{name: "segment.bytes", kind: kindInt, def: "1073741824", low: 1 << 20, high: maxInt, synonym: "log.segment.bytes",
-		set: func(s *settings, _ string, n float64) { s.keep.SegmentBytes = int64(n) }},
+	{name: "retention.bytes", kind: kindLong, def: "-1", low: -1, high: maxLong,
+		synonym: "log.retention.bytes",
+		set:     func(s *settings, _ string, n float64) { s.keep.BytesMax = limit(n) }},
+	{name: "retention.ms", kind: kindLong, def: "604800000", low: -1, high: maxLong,
+		synonym: "log.retention.ms",
+		set:     func(s *settings, _ string, n float64) { s.retentionMs = limit(n) }},
+	{name: "segment.bytes", kind: kindInt, def: "1073741824", low: 1 << 20, high: maxInt,
+		synonym: "log.segment.bytes",
+		set:     func(s *settings, _ string, n float64) { s.keep.SegmentBytes = int64(n) }},
 	{name: "segment.index.bytes", kind: kindInt, def: "10485760", low: 4, high: maxInt},
 	{name: "segment.jitter.ms", kind: kindLong, def: "0", high: maxLong},
-	{name: "segment.ms", kind: kindLong, def: "604800000", low: 1, high: maxLong, synonym: "log.roll.ms",
-		set: func(s *settings, _ string, n float64) { s.keep.SegmentMs = long(n) }},
+	{name: "segment.ms", kind: kindLong, def: "604800000", low: 1, high: maxLong,
+		synonym: "log.roll.ms",
+		set:     func(s *settings, _ string, n float64) { s.keep.SegmentMs = long(n) }},
 	{name: "trine.mode", kind: kindString, def: "in-sync", oneOf: []string{"in-sync", "majority"},
 		set: func(s *settings, v string, _ float64) { s.majority = v == "majority" }},
 	{name: "unclean.leader.election.enable", kind: kindBool, def: "false",
@@ -149,11 +157,15 @@ func limit(n float64) int64 {
 }
 
 func listHas(list, want string) bool {
-	return slices.ContainsFunc(strings.Split(list, ","), func(v string) bool { return strings.TrimSpace(v) == want })
+	return slices.ContainsFunc(strings.Split(list, ","),
+		func(v string) bool { return strings.TrimSpace(v) == want })
 }
 
 func findSetting(name string) *setting {
-	i, ok := slices.BinarySearchFunc(settingTable, name, func(s setting, n string) int { return strings.Compare(s.name, n) })
+	i, ok := slices.BinarySearchFunc(settingTable, name, func(s setting,
+		n string) int {
+		return strings.Compare(s.name, n)
+	})
 	if !ok {
 		return nil
 	}
@@ -222,7 +234,8 @@ func parseSettings(written map[string]string) (settings, error) {
 		if err != nil {
 			return s, err
 		}
-		if d.set != nil && (own || d.name != "min.insync.replicas") && !(d.name == "segment.bytes" && !own) {
+		if d.set != nil && (own || d.name != "min.insync.replicas") && !(d.name == "segment.bytes" &&
+			!own) {
 			d.set(&s, strings.TrimSpace(v), n)
 		}
 	}

@@ -82,9 +82,11 @@ func decodeTopic(d core.Document) (*topic, error) {
 	id, err := hex.DecodeString(doc.ID)
 	if err != nil || len(id) != 16 || doc.Version != topicVersion ||
 		doc.Partitions < 1 || doc.Partitions > partitionsMax {
-		return nil, fault(fmt.Errorf("version %d, id %q, %d partitions", doc.Version, doc.ID, doc.Partitions))
+		return nil, fault(fmt.Errorf("version %d, id %q, %d partitions", doc.Version, doc.ID,
+			doc.Partitions))
 	}
-	t := &topic{name: name, id: [16]byte(id), revision: d.Revision, parts: make([]*partition, doc.Partitions)}
+	t := &topic{name: name, id: [16]byte(id), revision: d.Revision, parts: make([]*partition,
+		doc.Partitions)}
 	if t.settings, err = parseSettings(doc.Settings); err != nil {
 		return nil, fault(err)
 	}
@@ -228,9 +230,11 @@ func checkName(name string) string {
 	}
 	for _, c := range []byte(name) {
 		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_',
+			c == '-':
 		default:
-			return "'" + name + "' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"
+			return "'" + name + "' contains one or more characters other than ASCII " +
+				"alphanumerics, '.', '_' and '-'"
 		}
 	}
 	return ""

@@ -192,12 +192,14 @@ func (f *Front) planPartitions(q *kmsg.CreatePartitionsRequestTopic) ([]core.Cha
 	case count == has:
 		return nil, faultf(errInvalidPartitions, "Topic already has %d partition(s).", has)
 	case count < has:
-		return nil, faultf(errInvalidPartitions, "The topic %s currently has %d partition(s); %d would not be an increase.",
+		return nil, faultf(errInvalidPartitions,
+			"The topic %s currently has %d partition(s); %d would not be an increase.",
 			q.Topic, has, count)
 	case count > partitionsMax:
 		return nil, faultf(errInvalidPartitions, "a topic has at most %d partitions", partitionsMax)
 	case q.Assignment != nil && len(q.Assignment) != count-has:
-		return nil, faultf(errInvalidAssignment, "Attempted to add %d additional partition(s), but only %d assignment(s) were specified.",
+		return nil, faultf(errInvalidAssignment,
+			"Attempted to add %d additional partition(s), but only %d assignment(s) were specified.",
 			count-has, len(q.Assignment))
 	}
 	copies := f.cfg.DefaultCopies
@@ -207,7 +209,8 @@ func (f *Front) planPartitions(q *kmsg.CreatePartitionsRequestTopic) ([]core.Cha
 			break
 		}
 	}
-	cs := []core.Change{{Key: topicKey(t.name), Value: encodeTopic(t.id, count, t.settings.written), Expect: t.revision}}
+	cs := []core.Change{{Key: topicKey(t.name), Value: encodeTopic(t.id, count, t.settings.written),
+		Expect: t.revision}}
 	for i := has; i < count; i++ {
 		var at []int32
 		if q.Assignment != nil {

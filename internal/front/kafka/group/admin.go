@@ -41,7 +41,8 @@ func (c *Coordinator) describe(e *Event, q *kmsg.DescribeGroupsRequest) {
 func (c *Coordinator) list(e *Event, q *kmsg.ListGroupsRequest) {
 	r := q.ResponseKind().(*kmsg.ListGroupsResponse)
 	has := func(filter []string, v string) bool {
-		return len(filter) == 0 || slices.ContainsFunc(filter, func(f string) bool { return strings.EqualFold(f, v) })
+		return len(filter) == 0 || slices.ContainsFunc(filter,
+			func(f string) bool { return strings.EqualFold(f, v) })
 	}
 	for _, name := range c.names() {
 		g := c.groups[name]
@@ -49,7 +50,8 @@ func (c *Coordinator) list(e *Event, q *kmsg.ListGroupsRequest) {
 			continue
 		}
 		o := kmsg.NewListGroupsResponseGroup()
-		o.Group, o.ProtocolType, o.GroupState, o.GroupType = name, g.protocolType, g.state.String(), "classic"
+		o.Group, o.ProtocolType, o.GroupState, o.GroupType = name, g.protocolType, g.state.String(),
+			"classic"
 		r.Groups = append(r.Groups, o)
 	}
 	c.reply(e.ID, r)

@@ -149,14 +149,16 @@ func (g *group) supports(protocolType string, ps []kmsg.JoinGroupRequestProtocol
 	if len(g.members) == 0 {
 		return protocolType != "" && len(ps) > 0
 	}
-	return g.protocolType == protocolType && slices.ContainsFunc(ps, func(p kmsg.JoinGroupRequestProtocol) bool {
-		return g.common(p.Name)
-	})
+	return g.protocolType == protocolType && slices.ContainsFunc(ps,
+		func(p kmsg.JoinGroupRequestProtocol) bool {
+			return g.common(p.Name)
+		})
 }
 
 func (g *group) common(protocol string) bool {
 	return !slices.ContainsFunc(g.members, func(m *member) bool {
-		return !slices.ContainsFunc(m.protocols, func(p kmsg.JoinGroupRequestProtocol) bool { return p.Name == protocol })
+		return !slices.ContainsFunc(m.protocols,
+			func(p kmsg.JoinGroupRequestProtocol) bool { return p.Name == protocol })
 	})
 }
 

@@ -137,7 +137,8 @@ func (s *story) show(r kmsg.Response) string {
 		if r.SkipAssignment {
 			who += " (assigned already)"
 		}
-		return fmt.Sprintf("generation %d, %s, leader %s%s", r.Generation, *r.Protocol, s.name(r.LeaderID), who)
+		return fmt.Sprintf("generation %d, %s, leader %s%s", r.Generation, *r.Protocol,
+			s.name(r.LeaderID), who)
 	case *kmsg.SyncGroupResponse:
 		if r.ErrorCode != 0 {
 			return code(r.ErrorCode)
@@ -195,7 +196,8 @@ func (s *story) ask(who string, q kmsg.Request) {
 	s.step(Event{ID: s.id, Request: q, Client: "c", Host: "/h", Random: fmt.Sprint(s.id)})
 }
 
-func (s *story) join(who, instance string, version int16, session, rebalance int32, protocols []string) {
+func (s *story) join(who, instance string, version int16, session, rebalance int32,
+	protocols []string) {
 	q := kmsg.NewPtrJoinGroupRequest()
 	q.SetVersion(version)
 	q.Group, q.MemberID, q.ProtocolType = "g", s.ids[who], protocolConsumer
@@ -248,7 +250,8 @@ func TestStories(t *testing.T) {
 			}
 			switch d.Cmd {
 			case "config":
-				s = newStory(Config{SessionMsMin: 1000, InitialDelay: core.Time(num("delay", 0)) * core.Millisecond,
+				s = newStory(Config{SessionMsMin: 1000, InitialDelay: core.Time(num("delay",
+					0)) * core.Millisecond,
 					SizeMax: num("size", 0), RetentionMs: int64(num("retention", 0))})
 			case "join":
 				if d.HasArg("anew") {
@@ -258,7 +261,8 @@ func TestStories(t *testing.T) {
 					int32(num("rebalance", 30_000)), strings.Split(str("protocols", "range"), ","))
 			case "sync":
 				q := kmsg.NewPtrSyncGroupRequest()
-				q.Group, q.Generation, q.MemberID, q.InstanceID = "g", int32(num("generation", 0)), s.ids[who], instance
+				q.Group, q.Generation, q.MemberID, q.InstanceID = "g", int32(num("generation", 0)),
+					s.ids[who], instance
 				for _, line := range strings.Fields(d.Input) {
 					m, a, _ := strings.Cut(line, "=")
 					ga := kmsg.NewSyncGroupRequestGroupAssignment()
@@ -268,7 +272,8 @@ func TestStories(t *testing.T) {
 				s.ask(who, q)
 			case "beat":
 				q := kmsg.NewPtrHeartbeatRequest()
-				q.Group, q.Generation, q.MemberID, q.InstanceID = "g", int32(num("generation", 0)), s.ids[who], instance
+				q.Group, q.Generation, q.MemberID, q.InstanceID = "g", int32(num("generation", 0)),
+					s.ids[who], instance
 				s.ask(who, q)
 			case "leave":
 				q := kmsg.NewPtrLeaveGroupRequest()
@@ -285,7 +290,8 @@ func TestStories(t *testing.T) {
 				rt := kmsg.NewOffsetCommitRequestTopic()
 				rt.Topic = str("topic", "t")
 				rp := kmsg.NewOffsetCommitRequestTopicPartition()
-				rp.Partition, rp.Offset, rp.Metadata = int32(num("partition", 0)), int64(num("offset", 0)), kmsg.StringPtr(str("metadata", ""))
+				rp.Partition, rp.Offset, rp.Metadata = int32(num("partition", 0)), int64(num("offset", 0)),
+					kmsg.StringPtr(str("metadata", ""))
 				if d.HasArg("long") {
 					rp.Metadata = kmsg.StringPtr(strings.Repeat("x", 5000))
 				}
@@ -398,7 +404,8 @@ func TestWhateverMembersDoTheyAgree(t *testing.T) {
 		send := func(who string, q kmsg.Request) {
 			s.id++
 			s.asked[s.id] = who
-			s.c.Step(s.now, &Event{ID: s.id, Request: q, Client: "c", Host: "/h", Random: fmt.Sprint(s.id)}, &s.out)
+			s.c.Step(s.now, &Event{ID: s.id, Request: q, Client: "c", Host: "/h",
+				Random: fmt.Sprint(s.id)}, &s.out)
 			drain()
 		}
 		busy := func(who string) bool {
@@ -428,7 +435,8 @@ func TestWhateverMembersDoTheyAgree(t *testing.T) {
 			case 0, 1, 2:
 				q := kmsg.NewPtrJoinGroupRequest()
 				q.SetVersion(3)
-				q.Group, q.MemberID, q.ProtocolType, q.SessionTimeoutMillis, q.RebalanceTimeoutMillis = "g", s.ids[who], "consumer", 5000, 8000
+				q.Group, q.MemberID, q.ProtocolType, q.SessionTimeoutMillis, q.RebalanceTimeoutMillis = "g",
+					s.ids[who], "consumer", 5000, 8000
 				p := kmsg.NewJoinGroupRequestProtocol()
 				p.Name, p.Metadata = "range", []byte{byte(rapid.IntRange(0, 1).Draw(t, "meta"))}
 				q.Protocols = append(q.Protocols, p)

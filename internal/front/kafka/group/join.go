@@ -28,7 +28,8 @@ func (c *Coordinator) join(e *Event, q *kmsg.JoinGroupRequest) {
 		g = c.make(q.Group)
 	}
 	switch {
-	case c.cfg.SizeMax > 0 && g.find(q.MemberID) == nil && len(g.members)+len(g.pending) >= c.cfg.SizeMax:
+	case c.cfg.SizeMax > 0 && g.find(q.MemberID) == nil &&
+		len(g.members)+len(g.pending) >= c.cfg.SizeMax:
 		fail(errGroupFull, q.MemberID)
 	case !g.supports(q.ProtocolType, q.Protocols):
 		fail(errInconsistentProtocol, q.MemberID)
@@ -42,12 +43,14 @@ func (c *Coordinator) join(e *Event, q *kmsg.JoinGroupRequest) {
 
 // forgetIfUnused drops a group that a refused join made.
 func (c *Coordinator) forgetIfUnused(g *group) {
-	if g.state == Empty && g.generation == 0 && g.writes == 0 && len(g.members) == 0 && len(g.pending) == 0 && len(g.offsets) == 0 {
+	if g.state == Empty && g.generation == 0 && g.writes == 0 && len(g.members) == 0 &&
+		len(g.pending) == 0 && len(g.offsets) == 0 {
 		c.drop(g)
 	}
 }
 
-func newMemberFrom(id string, e *Event, q *kmsg.JoinGroupRequest, r *kmsg.JoinGroupResponse) *member {
+func newMemberFrom(id string, e *Event, q *kmsg.JoinGroupRequest,
+	r *kmsg.JoinGroupResponse) *member {
 	m := &member{id: id, instance: q.InstanceID, client: e.Client, host: e.Host}
 	m.take(e, q, r)
 	return m
@@ -63,7 +66,8 @@ func (m *member) take(e *Event, q *kmsg.JoinGroupRequest, r *kmsg.JoinGroupRespo
 	m.joiningID, m.joining, m.joinSkips = e.ID, r, q.Version >= 9
 }
 
-func (c *Coordinator) joinNew(g *group, e *Event, q *kmsg.JoinGroupRequest, r *kmsg.JoinGroupResponse, fail func(int16, string)) {
+func (c *Coordinator) joinNew(g *group, e *Event, q *kmsg.JoinGroupRequest,
+	r *kmsg.JoinGroupResponse, fail func(int16, string)) {
 	switch {
 	case q.InstanceID != nil:
 		id := *q.InstanceID + "-" + e.Random
@@ -83,7 +87,8 @@ func (c *Coordinator) joinNew(g *group, e *Event, q *kmsg.JoinGroupRequest, r *k
 	}
 }
 
-func (c *Coordinator) joinKnown(g *group, e *Event, q *kmsg.JoinGroupRequest, r *kmsg.JoinGroupResponse, fail func(int16, string)) {
+func (c *Coordinator) joinKnown(g *group, e *Event, q *kmsg.JoinGroupRequest,
+	r *kmsg.JoinGroupResponse, fail func(int16, string)) {
 	if _, ok := g.pending[q.MemberID]; ok && q.InstanceID == nil {
 		delete(g.pending, q.MemberID)
 		c.add(g, newMemberFrom(q.MemberID, e, q, r), q.ProtocolType)

@@ -56,7 +56,8 @@ func (c *Coordinator) loadOffset(k *kmsg.OffsetCommitKey, value []byte) {
 	if v.Version < 3 {
 		epoch = -1
 	}
-	g.offsets[at] = offset{at: v.Offset, epoch: epoch, metadata: v.Metadata, stamp: core.Stamp(v.CommitTimestamp)}
+	g.offsets[at] = offset{at: v.Offset, epoch: epoch, metadata: v.Metadata,
+		stamp: core.Stamp(v.CommitTimestamp)}
 }
 
 func (c *Coordinator) loadGroup(k *kmsg.GroupMetadataKey, value []byte) {
@@ -76,7 +77,8 @@ func (c *Coordinator) loadGroup(k *kmsg.GroupMetadataKey, value []byte) {
 	if value == nil {
 		return // its offsets may still be there; Loaded drops it if they are not
 	}
-	g.protocolType, g.generation, g.since = v.ProtocolType, v.Generation, core.Stamp(v.CurrentStateTimestamp)
+	g.protocolType, g.generation, g.since = v.ProtocolType, v.Generation,
+		core.Stamp(v.CurrentStateTimestamp)
 	if v.Protocol != nil {
 		g.protocol = *v.Protocol
 	}
@@ -145,7 +147,8 @@ func (c *Coordinator) groupRecord(g *group, assignments map[string][]byte) core.
 
 // offsetRecord gives the record of a committed offset; nil: it is gone.
 func offsetRecord(group string, p place, o *offset, now core.Stamp) core.Record {
-	k := kmsg.OffsetCommitKey{Version: offsetKeyVersion, Group: group, Topic: p.topic, Partition: p.partition}
+	k := kmsg.OffsetCommitKey{Version: offsetKeyVersion, Group: group, Topic: p.topic,
+		Partition: p.partition}
 	r := core.Record{Stamp: now, Key: k.AppendTo(nil)}
 	if o != nil {
 		v := kmsg.NewOffsetCommitValue()

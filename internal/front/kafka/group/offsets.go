@@ -126,7 +126,8 @@ func (c *Coordinator) fetch(e *Event, q *kmsg.OffsetFetchRequest) {
 	if q.Version < 8 {
 		var all []kmsg.OffsetFetchRequestGroupTopic
 		for i := range q.Topics {
-			all = append(all, kmsg.OffsetFetchRequestGroupTopic{Topic: q.Topics[i].Topic, Partitions: q.Topics[i].Partitions})
+			all = append(all, kmsg.OffsetFetchRequestGroupTopic{Topic: q.Topics[i].Topic,
+				Partitions: q.Topics[i].Partitions})
 		}
 		if q.Topics != nil && all == nil {
 			all = []kmsg.OffsetFetchRequestGroupTopic{}
@@ -135,8 +136,9 @@ func (c *Coordinator) fetch(e *Event, q *kmsg.OffsetFetchRequest) {
 			o := kmsg.NewOffsetFetchResponseTopic()
 			o.Topic = t.Topic
 			for _, p := range t.Partitions {
-				o.Partitions = append(o.Partitions, kmsg.OffsetFetchResponseTopicPartition{Partition: p.Partition,
-					Offset: p.Offset, LeaderEpoch: p.LeaderEpoch, Metadata: p.Metadata, ErrorCode: p.ErrorCode})
+				o.Partitions = append(o.Partitions,
+					kmsg.OffsetFetchResponseTopicPartition{Partition: p.Partition,
+						Offset: p.Offset, LeaderEpoch: p.LeaderEpoch, Metadata: p.Metadata, ErrorCode: p.ErrorCode})
 			}
 			r.Topics = append(r.Topics, o)
 		}
@@ -153,7 +155,8 @@ func (c *Coordinator) fetch(e *Event, q *kmsg.OffsetFetchRequest) {
 }
 
 // committed gives a group's offsets for the places asked for, nil for all.
-func (c *Coordinator) committed(name string, asked []kmsg.OffsetFetchRequestGroupTopic) []kmsg.OffsetFetchResponseGroupTopic {
+func (c *Coordinator) committed(name string,
+	asked []kmsg.OffsetFetchRequestGroupTopic) []kmsg.OffsetFetchResponseGroupTopic {
 	g := c.get(name)
 	if asked == nil {
 		if g == nil {

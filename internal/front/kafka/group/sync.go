@@ -27,7 +27,8 @@ func (c *Coordinator) sync(e *Event, q *kmsg.SyncGroupRequest) {
 	case q.Generation != g.generation:
 		fail(errIllegalGeneration)
 		return
-	case q.ProtocolType != nil && *q.ProtocolType != g.protocolType, q.Protocol != nil && *q.Protocol != g.protocol:
+	case q.ProtocolType != nil && *q.ProtocolType != g.protocolType, q.Protocol != nil &&
+		*q.Protocol != g.protocol:
 		fail(errInconsistentProtocol)
 		return
 	}
