@@ -40,7 +40,7 @@ type pack struct {
 }
 
 // mention is a stream in a pack's directory.
-func (e *encoder) mention(s *stream, parts, fill []part) {
+func (e *encoder) mention(s *stream, cpAt place, parts, fill []part) {
 	e.uint(uint64(s.id))
 	e.bool(s.removed)
 	e.uint(uint64(s.road))
@@ -65,9 +65,9 @@ func (e *encoder) mention(s *stream, parts, fill []part) {
 		e.uint(uint64(s.cp.Gen))
 		e.int(int64(s.cp.Next))
 		e.int(int64(s.cp.Start))
-		e.uint(uint64(s.cpAt.kind))
-		e.uint(s.cpAt.file)
-		e.int(s.cpAt.pos)
+		e.uint(uint64(cpAt.kind))
+		e.uint(cpAt.file)
+		e.int(cpAt.pos)
 	}
 	e.parts(parts)
 	e.parts(fill)

@@ -42,7 +42,7 @@ func (j *Journal) recycle() (did bool, err error) {
 type recycling struct {
 	j       *Journal
 	log     *logFile
-	old     *pack // the oldest, where it goes too
+	old     []*pack // the oldest, where they go too
 	covered uint64
 	moves   []*move
 	pack    *packWriter
@@ -119,8 +119,7 @@ func (j *Journal) planRecycle() *recycling {
 	if full > j.opt.LogFiles && j.logs[gens[0]].inflight == 0 {
 		r.log, r.covered = j.logs[gens[0]], gens[0]
 	}
-	r.old = j.wornPack()
-	if r.log == nil && r.old == nil {
+	if r.old = j.wornPacks(r.log != nil); r.log == nil && r.old == nil {
 		return nil
 	}
 	seen := map[*stream]bool{}
@@ -129,9 +128,9 @@ func (j *Journal) planRecycle() *recycling {
 			seen[s] = true
 		}
 	}
-	if r.old != nil {
+	for _, p := range r.old {
 		for _, s := range j.streams {
-			if s.home == r.old.number || s.anyIn(inPack, r.old.number) {
+			if s.home == p.number || s.anyIn(inPack, p.number) {
 				seen[s] = true
 			}
 		}
@@ -150,9 +149,13 @@ func (j *Journal) current(gens []uint64) bool {
 	return len(gens) > 0 && j.begun == gens[len(gens)-1]
 }
 
-// wornPack gives the oldest pack where packs hold much that nobody needs.
-func (j *Journal) wornPack() *pack {
-	if len(j.packs) < 2 {
+// wornPacks gives the oldest packs where there are many, and the oldest one beside a
+// file of the log where packs hold much that nobody needs.
+func (j *Journal) wornPacks(beside bool) []*pack {
+	if len(j.packs) > packsMax {
+		return slices.Clone(j.packs[:packsMax/2])
+	}
+	if len(j.packs) < 2 || !beside {
 		return nil
 	}
 	var size, live int64
@@ -166,8 +169,8 @@ func (j *Journal) wornPack() *pack {
 			}
 		}
 	}
-	if len(j.packs) > packsMax || size > 2*live+packWasteMax {
-		return j.packs[0]
+	if size > 2*live+packWasteMax {
+		return slices.Clone(j.packs[:1])
 	}
 	return nil
 }
@@ -191,8 +194,12 @@ func (r *recycling) goes(p *part) bool {
 }
 
 func (r *recycling) goesAt(k placeKind, file uint64) bool {
-	return r.log != nil && k == inLog && file == r.log.gen ||
-		r.old != nil && k == inPack && file == r.old.number
+	return r.log != nil && k == inLog && file == r.log.gen || k == inPack && r.drops(file)
+}
+
+// drops says whether a pack goes.
+func (r *recycling) drops(number uint64) bool {
+	return slices.ContainsFunc(r.old, func(p *pack) bool { return p.number == number })
 }
 
 // plan lists what a stream has in the files that go. Call it with mu held.
@@ -411,11 +418,11 @@ func (r *recycling) finish() error {
 	e.uint(uint64(len(told)))
 	for _, m := range told {
 		m.buried = m.s.removed
-		s := *m.s
-		if m.cp && s.cpAt == m.cpAt {
-			s.cpAt = m.cpNew
+		s, cpAt := m.s, m.s.cpAt
+		if m.cp && cpAt == m.cpAt {
+			cpAt = m.cpNew
 		}
-		e.mention(&s, flushedParts(m.apply(s.parts), s.durable), flushedParts(m.apply(s.fill), nil))
+		e.mention(s, cpAt, flushedParts(m.apply(s.parts), s.durable), flushedParts(m.apply(s.fill), nil))
 	}
 	j.mu.Unlock()
 	p, err := r.pack.finish(e.b, r.covered, seq)
@@ -448,17 +455,19 @@ func (r *recycling) finish() error {
 		r.log.retired = true
 		r.log.streams = nil
 	}
-	if r.old != nil {
-		j.packs = slices.DeleteFunc(j.packs, func(p *pack) bool { return p == r.old })
-		j.doom(fileKey{inPack, r.old.number})
+	for _, p := range r.old {
+		j.packs = slices.DeleteFunc(j.packs, func(q *pack) bool { return p == q })
+		j.doom(fileKey{inPack, p.number})
 	}
 	j.stats.CopiedBytes += r.copied
 	return nil
 }
 
-// oldest says whether a stream's last mention is in the pack that goes: what came
-// before that is gone for certain, so that nothing can bring a removed stream back.
-func (r *recycling) oldest(s *stream) bool { return r.old != nil && s.home == r.old.number }
+// oldest says whether a stream's last mention is in the oldest pack, which goes: what
+// came before is gone for certain, so that nothing can bring a removed stream back.
+func (r *recycling) oldest(s *stream) bool {
+	return len(r.old) > 0 && s.home == r.old[0].number
+}
 
 // named says whether a stream has a part in a new segment.
 func (r *recycling) named(n uint64) bool {

@@ -206,7 +206,8 @@ func (s *stream) note(h *head, data []byte, at place, gone func([]part)) error {
 	case noteRemove:
 		gone(s.parts)
 		gone(s.fill)
-		*s = stream{id: s.id, known: true, removed: true, life: s.life + 1, ver: s.ver + 1, home: s.home, buried: s.buried,
+		*s = stream{id: s.id, known: true, removed: true, life: s.life + 1, ver: s.ver + 1, home: s.home,
+			buried: s.buried, waiting: s.waiting,
 			touched: s.touched, skip: s.skip}
 	case noteInstall:
 		return s.install(data, at, gone)
