@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -44,6 +45,7 @@ type Conn struct {
 	held    bool // the last to begin has not said yet what it appends: none may follow
 	moving  bool // advance is running
 	closed  bool
+	shut    bool   // the node stops
 	scratch []byte // where Fetch's answers are put together
 }
 
@@ -85,7 +87,7 @@ func newConn(f *Front, w front.Wire) *Conn {
 
 // Feed takes bytes that arrived.
 func (c *Conn) Feed(now core.Now, b []byte) error {
-	for len(b) > 0 {
+	for len(b) > 0 && !c.shut {
 		if c.headN < len(c.head) {
 			n := copy(c.head[c.headN:], b)
 			c.headN, b = c.headN+n, b[n:]
@@ -97,8 +99,18 @@ func (c *Conn) Feed(now core.Now, b []byte) error {
 				return c.fault("read frame", "a length of %d bytes", size)
 			}
 			c.size = int(size)
-			c.frame = make([]byte, 0, min(c.size, frameStep))
 			continue
+		}
+		if c.frame == nil && len(b) >= c.size { // the usual case, and memory is not cleared for it
+			frame := bytes.Clone(b[:c.size])
+			b, c.headN = b[c.size:], 0
+			if err := c.take(frame); err != nil {
+				return err
+			}
+			continue
+		}
+		if c.frame == nil {
+			c.frame = make([]byte, 0, min(c.size, frameStep))
 		}
 		n := min(len(b), c.size-len(c.frame))
 		if free := cap(c.frame) - len(c.frame); free < n {
@@ -213,6 +225,7 @@ func (c *Conn) advance() {
 	if len(c.pending) == 0 {
 		c.pending = c.fewPend[:0]
 	}
+	c.endIfIdle()
 	if len(c.waiting) == 0 {
 		c.waiting = c.fewWait[:0]
 	}
@@ -267,8 +280,20 @@ func (c *Conn) Tick(core.Now) core.Time { return 0 }
 // Drained is not needed.
 func (c *Conn) Drained(core.Now) {}
 
-// Shut ends the connection: clients look for another node by themselves.
-func (c *Conn) Shut(core.Now) { c.w.End(nil) }
+// Shut ends the connection; clients look for another node by themselves. What was
+// handed to the core is answered first, so that no producer must send it twice.
+func (c *Conn) Shut(core.Now) {
+	c.shut = true
+	c.waiting = nil
+	c.endIfIdle()
+}
+
+// endIfIdle ends a connection that is to end once no batch of it is on its way.
+func (c *Conn) endIfIdle() {
+	if c.shut && (len(c.pending) == 0 || c.pending[0].key != keyProduce) {
+		c.w.End(nil)
+	}
+}
 
 // Closed is the last call.
 func (c *Conn) Closed(_ core.Now, err error) {

@@ -357,3 +357,38 @@ func TestALengthIsNotBelievedBeforeTheBytesAreThere(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsOnItsWayIsAnsweredBeforeTheEnd(t *testing.T) {
+	p := newPeer(t, Config{})
+	id := p.make("t", 1, nil)
+	if err := p.feed(frame(produceTo("t", id, -1, map[int32][]byte{0: testBatch(1, "v")}), 9, 77)); err != nil {
+		t.Fatal(err)
+	}
+	p.w.Lock()
+	p.c.Shut(p.b.Now())
+	early := p.w.ended && p.w.out.Len() == 0
+	p.w.Unlock()
+	if early {
+		t.Fatal("ended without an answer")
+	}
+	p.b.Idle()
+	q := kmsg.NewPtrProduceRequest()
+	q.SetVersion(9)
+	r := decode[*kmsg.ProduceResponse](t, q, 77, p.next())
+	if r.Topics[0].Partitions[0].ErrorCode != 0 || !p.w.ended {
+		t.Fatal(r, p.w.ended)
+	}
+	// A reader who waits is not waited for.
+	p = newPeer(t, Config{})
+	id = p.make("t", 1, nil)
+	f := fetchFrom("t", id, 0, 0)
+	f.MaxWaitMillis = 60_000
+	if err := p.feed(frame(f, 12, 1)); err != nil {
+		t.Fatal(err)
+	}
+	p.w.Lock()
+	defer p.w.Unlock()
+	if p.c.Shut(p.b.Now()); !p.w.ended {
+		t.Fatal("it has not ended")
+	}
+}
