@@ -175,6 +175,7 @@ func (e *encoder) part(p *part) {
 	e.int(int64(p.next - p.base))
 	e.int(int64(p.stamp))
 	e.int(int64(p.oldest))
+	e.int(int64(p.held))
 }
 
 func (d *decoder) part() part {
@@ -184,6 +185,7 @@ func (d *decoder) part() part {
 	p.base = core.Offset(d.int())
 	p.next = p.base + core.Offset(d.int())
 	p.stamp, p.oldest = core.Stamp(d.int()), core.Stamp(d.int())
+	p.held = core.Offset(d.int())
 	if p.kind < inLog || p.kind > inSegment || p.pos < 0 || p.end < p.pos {
 		d.bad = true
 	}

@@ -65,7 +65,7 @@ func (j *Journal) compact(s *stream, now core.Stamp) (bool, error) {
 			bytes += c.parts[n].bytes()
 			n++
 		}
-		if err := j.rewrite(s, c.parts[:n], c.filter); err != nil {
+		if err := j.rewrite(s, c.parts[:n], 0, c.filter); err != nil {
 			return true, err
 		}
 		c.parts = c.parts[n:]

@@ -83,6 +83,9 @@ func (j *Journal) identify() error {
 		}
 		j.disk = j.opt.NewDiskID()
 		core.Assert(j.disk != 0, "a disk id is not 0")
+		if err := j.fs.SyncDir(path.Dir(j.dir)); err != nil {
+			return fmt.Errorf("make journal %q: %w", j.dir, err)
+		}
 		return j.writeDisk()
 	}
 	if err != nil {

@@ -52,13 +52,14 @@ func (o *Options) fill() {
 // order of its sequence, once its flush is done. Only what the lazy road wrote
 // runs ahead, as far as its open segments go.
 type Journal struct {
-	fs   FS
-	dir  string
-	opt  Options
-	lock io.Closer
-	disk core.DiskID
-	boot string
-	wal  wal
+	fs    FS
+	dir   string
+	opt   Options
+	lock  io.Closer
+	disk  core.DiskID
+	boot  string
+	wal   wal
+	watch flushWatch
 
 	each, lazy []logWrite // buffers of the two writers
 	ownMu      sync.Mutex
@@ -119,7 +120,8 @@ func Open(fs FS, dir string, opt Options) (*Journal, *core.DiskReport, error) {
 	j := &Journal{fs: fs, dir: dir, opt: opt, streams: map[core.StreamID]*stream{},
 		logs: map[uint64]*logFile{}, files: newFiles(opt.FilesMax)}
 	j.turn = sync.NewCond(&j.mu)
-	j.wal = wal{fs: fs, dir: path.Join(dir, logDir), limit: opt.LogBytes, now: opt.Now}
+	j.watch = flushWatch{now: opt.Now, runs: map[int]core.Time{}}
+	j.wal = wal{fs: fs, dir: path.Join(dir, logDir), limit: opt.LogBytes, watch: &j.watch}
 	for _, d := range []string{dir, path.Join(dir, logDir), path.Join(dir, packDir),
 		path.Join(dir, segmentDir)} {
 		if err := fs.MkdirAll(d); err != nil {
@@ -240,7 +242,7 @@ func (j *Journal) found(id core.StreamID, d *Damage) {
 func (j *Journal) Health() (core.Time, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return core.Time(j.wal.oldest.Load()), j.failed
+	return j.watch.oldest(), j.failed
 }
 
 // Stats counts.

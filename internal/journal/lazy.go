@@ -147,6 +147,9 @@ func (r *round) plan(w *core.Write) error {
 			s.tip = last
 		}
 	}
+	if w.Checkpoint != nil {
+		s.tipCP = max(s.tipCP, w.Checkpoint.Index)
+	}
 	if len(w.Entries) > 0 || w.Checkpoint != nil || w.Reclaim != nil {
 		if r.later == nil {
 			r.later = map[core.StreamID]bool{}
@@ -273,7 +276,7 @@ func (j *Journal) syncSegment(number uint64) error {
 	j.mu.Unlock()
 	f, err := j.file(h)
 	if err == nil {
-		if err = f.Sync(); err != nil {
+		if err = j.watch.sync(f); err != nil {
 			err = &flushError{h.name, err}
 		}
 	}

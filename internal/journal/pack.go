@@ -256,7 +256,7 @@ func (w *packWriter) finish(dir []byte, covered, seq uint64) (*pack, error) {
 	w.buf = append(append(w.buf, foot...), foot...)
 	err := w.drain()
 	if err == nil {
-		if err = w.f.Sync(); err != nil {
+		if err = w.j.watch.sync(w.f); err != nil {
 			err = &flushError{w.name, err}
 		}
 	}

@@ -36,8 +36,9 @@ type part struct {
 	pos, end    int64
 	first, last core.Index
 	base, next  core.Offset
-	stamp       core.Stamp // the greatest in it, -1: none
-	oldest      core.Stamp // of its first batch
+	stamp       core.Stamp  // the greatest in it, -1: none
+	oldest      core.Stamp  // of its first batch
+	held        core.Offset // offsets that a reclaim left when it was last rewritten, 0: all
 }
 
 func (p *part) bytes() int64 { return p.end - p.pos }

@@ -126,7 +126,7 @@ func (j *Journal) thin(s *stream, budget int64) (bool, error) {
 	}
 	j.mu.Unlock()
 	for i := range ps {
-		if err := j.rewrite(s, ps[i:i+1], func(h *head, data []byte) ([]byte, error) {
+		if err := j.rewrite(s, ps[i:i+1], k.live(&ps[i]), func(h *head, data []byte) ([]byte, error) {
 			if !k.wants(h) {
 				return nil, nil
 			}
@@ -138,24 +138,33 @@ func (j *Journal) thin(s *stream, budget int64) (bool, error) {
 	return len(ps) > 0, nil
 }
 
-// mostlyDead says whether a reclaim leaves less than half of a part's offsets.
+// mostlyDead says whether a reclaim leaves less than half of the offsets that a part
+// holds.
 func (k *keeper) mostlyDead(p *part) bool {
-	r := k.reclaim
-	if r == nil || p.next > r.Below || p.next <= p.base {
+	if k.reclaim == nil || p.next > k.reclaim.Below || p.next <= p.base {
 		return false
 	}
-	live := core.Offset(0)
-	for _, x := range r.Keep {
+	held := p.held
+	if held == 0 {
+		held = p.next - p.base
+	}
+	return 2*k.live(p) < held
+}
+
+// live counts the offsets of a part that are still wanted.
+func (k *keeper) live(p *part) (n core.Offset) {
+	for _, x := range k.reclaim.Keep {
 		if from, to := max(x.From, p.base), min(x.To+1, p.next); from < to {
-			live += to - from
+			n += to - from
 		}
 	}
-	return 2*live < p.next-p.base
+	return n
 }
 
 // rewrite replaces a row of segments by one that has what fn leaves of each entry's
-// data, none where that is nil. Indexes, offsets and counts stay.
-func (j *Journal) rewrite(s *stream, old []part, fn func(*head, []byte) ([]byte, error)) error {
+// data, none where that is nil. Indexes, offsets and counts stay; held is as in part.
+func (j *Journal) rewrite(s *stream, old []part, held core.Offset,
+	fn func(*head, []byte) ([]byte, error)) error {
 	r := &recycling{j: j}
 	out := &copyOut{r: r, s: s, own: true}
 	err := func() error {
@@ -191,6 +200,7 @@ func (j *Journal) rewrite(s *stream, old []part, fn func(*head, []byte) ([]byte,
 		old = nil
 	}
 	if err == nil && len(old) > 0 {
+		out.to.held = held
 		err = j.replaceParts(s, old, out.to)
 	} else {
 		j.mu.Lock()

@@ -6,7 +6,6 @@ import (
 	"hash/crc32"
 	"path"
 	"sync"
-	"sync/atomic"
 
 	"trine/internal/core"
 )
@@ -76,8 +75,7 @@ type wal struct {
 	wrote  int64    // bytes
 	writes int64
 
-	now    func() core.Time
-	oldest atomic.Int64 // when the flush under way began, 0: none
+	watch *flushWatch
 
 	flushMu sync.Mutex
 	flushed uint64 // guarded by mu
@@ -196,7 +194,7 @@ func (w *wal) write(b *logWrite, taken func(*logFile)) error {
 // the file before is flushed first: the new one's head says so.
 func (w *wal) roll() error {
 	if w.cur != nil && w.flushed < w.seq {
-		if err := w.cur.f.Sync(); err != nil {
+		if err := w.watch.sync(w.cur.f); err != nil {
 			return &flushError{w.cur.name, err}
 		}
 		w.flushed = w.seq
@@ -263,9 +261,7 @@ func (w *wal) flush(seq uint64) error {
 	}
 	f, through := w.cur, w.seq
 	w.mu.Unlock()
-	w.oldest.Store(int64(w.now()))
-	err := f.f.Sync()
-	w.oldest.Store(0)
+	err := w.watch.sync(f.f)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil {
@@ -309,4 +305,40 @@ func parseLogHead(b []byte) (h logHead, version byte, ok bool) {
 	}
 	return logHead{core.DiskID(be.Uint64(b[8:])), be.Uint64(b[16:]), be.Uint64(b[24:]),
 		be.Uint64(b[32:]), be.Uint64(b[40:])}, b[4], true
+}
+
+// flushWatch knows which flushes are under way: a node whose disk does not answer
+// must not go on as if nothing were.
+type flushWatch struct {
+	now  func() core.Time
+	mu   sync.Mutex
+	next int
+	runs map[int]core.Time // when they began
+}
+
+func (w *flushWatch) sync(f File) error {
+	began := w.now()
+	w.mu.Lock()
+	w.next++
+	n := w.next
+	w.runs[n] = began
+	w.mu.Unlock()
+	err := f.Sync()
+	w.mu.Lock()
+	delete(w.runs, n)
+	w.mu.Unlock()
+	return err
+}
+
+// oldest gives when the oldest flush under way began, 0 where there is none.
+func (w *flushWatch) oldest() core.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var t core.Time
+	for _, began := range w.runs {
+		if t == 0 || began < t {
+			t = began
+		}
+	}
+	return t
 }

@@ -295,6 +295,7 @@ func (g *group) encode(w *core.Write, road core.Flush) error {
 	}
 	g.notes(lw, w)
 	if w.Checkpoint != nil {
+		s.tipCP = max(s.tipCP, w.Checkpoint.Index)
 		if err := g.closeOpen(s, lw, false); err != nil { // what it covers must be flushed
 			return err
 		}
@@ -371,6 +372,15 @@ func (g *group) check(w *core.Write) error {
 	}
 	if w.Cut != 0 {
 		tip = min(tip, w.Cut-1)
+	}
+	if c := w.Checkpoint; c != nil {
+		last := tip
+		if n := len(w.Entries); n > 0 && !w.Fill {
+			last = w.Entries[n-1].Index
+		}
+		if c.Index > last {
+			return refuse(core.Invalid, "a checkpoint at %d is above the last entry %d", c.Index, last)
+		}
 	}
 	if len(w.Entries) == 0 {
 		return nil
