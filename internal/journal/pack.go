@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io/fs"
 	"path"
 	"sort"
 	"strconv"
@@ -139,10 +138,13 @@ func (j *Journal) readPack(p *pack) (covered uint64, err error) {
 	if p.size, err = f.Size(); err != nil {
 		return 0, err
 	}
+	if p.size < segmentHead+2*footBytes {
+		return 0, &Damage{h.name, p.size, errors.New("it is cut off")}
+	}
 	var foot, dir []byte
 	for i := int64(1); i <= 2; i++ {
 		b := make([]byte, footBytes)
-		if err := readFull(f, b, p.size-i*footBytes); err != nil && !errors.Is(err, fs.ErrInvalid) {
+		if err := readFull(f, b, p.size-i*footBytes); err != nil {
 			return 0, &Damage{h.name, p.size - i*footBytes, err}
 		}
 		be := binary.BigEndian
