@@ -67,6 +67,9 @@ type Assignment struct {
 	Leader  core.DiskID // 0: nobody may lead
 	Members []core.Member
 	Policy  core.Policy
+
+	// Learners are given everything and never vote (Raft); none is also of Members.
+	Learners []core.DiskID
 }
 
 // Ready is what a copy wants done. The slices are reused by the next Ready call,

@@ -125,16 +125,24 @@ func (c *group) wanted() (change, core.DiskID) {
 			return addLearner, m.Disk
 		}
 	}
+	for _, d := range c.asg.Learners {
+		if !isMember(c.members, uint64(d)) {
+			return addLearner, d
+		}
+	}
 	for _, m := range c.asg.Members {
 		if slices.Contains(c.members.Learners, uint64(m.Disk)) {
 			return promote, m.Disk
 		}
 	}
-	for _, ids := range [][]uint64{c.members.Learners, c.members.Voters} {
-		for _, id := range ids {
-			if d := core.DiskID(id); d != c.cfg.Self && !c.wished(d) {
-				return remove, d
-			}
+	for _, id := range c.members.Learners {
+		if d := core.DiskID(id); !c.wished(d) && !slices.Contains(c.asg.Learners, d) {
+			return remove, d
+		}
+	}
+	for _, id := range c.members.Voters {
+		if d := core.DiskID(id); d != c.cfg.Self && !c.wished(d) {
+			return remove, d // as a learner it comes again, where it is to be one
 		}
 	}
 	if !c.wished(c.cfg.Self) {
