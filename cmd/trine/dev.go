@@ -220,12 +220,20 @@ func (d *devCluster) watch(ctx context.Context) {
 			}
 		})
 	}
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case text := <-ended:
 			fmt.Println(text)
+		case <-look.C:
+			// Without its directory nobody could find this cluster again, or its data.
+			if s, err := readState(d.data); err != nil || s.PID != os.Getpid() {
+				fmt.Printf("%s was taken away\n", d.data)
+				return
+			}
 		}
 	}
 }

@@ -72,11 +72,13 @@ func (n *Node) joinOnce() (f found, waits, err error) {
 	wait.Wait()
 	empty := []core.Member{{Node: n.self.Node, Disk: n.self.Disk, InSync: true}}
 	var problems []error
+	formed := false
 	for i, r := range replies {
 		switch {
 		case r.err != nil:
 			problems = append(problems, fmt.Errorf("node %d: %w", ids[i], r.err))
 		case r.answer.Kind != core.OK:
+			formed = formed || r.answer.Cluster != 0
 			problems = append(problems, fmt.Errorf("node %d: %v: %s", ids[i], r.answer.Kind, r.answer.Detail))
 		case r.answer.Cluster != 0 && f.cluster != 0 && r.answer.Cluster != f.cluster:
 			return found{}, nil, &core.Error{Op: "join cluster", Kind: core.Conflict, Detail: fmt.Sprintf(
@@ -92,7 +94,7 @@ func (n *Node) joinOnce() (f found, waits, err error) {
 	if f.cluster != 0 {
 		return f, nil, nil
 	}
-	if len(empty) == len(ids)+1 {
+	if !formed && len(empty) == len(ids)+1 {
 		return form(empty), nil, nil
 	}
 	return f, errors.Join(problems...), nil
@@ -183,6 +185,14 @@ func (n *Node) judgeJoin(ask *core.Join) *core.JoinAnswer {
 				n.self.Node, mine, ask.Peer.Node, ask.Named)
 		}
 		return a
+	}
+	for _, i := range n.view.allNodes() {
+		if i.Node == ask.Peer.Node && i.Alive && i.Disk != ask.Peer.Disk {
+			// Were it linked now, its former run would look alive and could not be fenced.
+			a.Kind, a.Detail = core.Unavailable, fmt.Sprintf("node %d is still held alive on "+
+				"disk %016x: it must end first", i.Node, uint64(i.Disk))
+			return a
+		}
 	}
 	a.Voters, a.Addresses = n.voters(), n.peers.addresses()
 	if len(a.Voters) == 0 {

@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"slices"
+
 	"trine/internal/core"
 	"trine/internal/core/catalog"
 	"trine/internal/core/replica"
@@ -70,6 +72,7 @@ func (s *Shard) catalogChanged() {
 	}
 	if ch.Nodes {
 		s.nodesChanged()
+		s.assignCatalog()
 	}
 	if s.machine.Growing() && s.agreed.leads {
 		s.grow()
@@ -96,7 +99,14 @@ func (s *Shard) assignCatalog() {
 		return
 	}
 	st := s.machine.Stream(core.CatalogStream)
-	a.rep.Assign(s.now.Mono, replica.Assignment{Gen: 1, Members: st.Members, Policy: st.Policy})
+	next := replica.Assignment{Gen: 1, Members: st.Members, Policy: st.Policy}
+	for _, n := range s.machine.Nodes() {
+		votes := slices.ContainsFunc(st.Members, func(m core.Member) bool { return m.Disk == n.Disk })
+		if n.Disk != 0 && !votes {
+			next.Learners = append(next.Learners, n.Disk) // every node knows what is agreed
+		}
+	}
+	a.rep.Assign(s.now.Mono, next)
 	s.mark(a)
 }
 
