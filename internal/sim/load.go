@@ -72,6 +72,7 @@ func (p *producer) send() {
 func (p *producer) Appended(token uint64, a core.Appended, err error) {
 	v := p.open[token]
 	delete(p.open, token)
+	p.s.w.trace("%s: %s base %d epoch %d in sync %d: %v", p.s.name, v, a.Base, a.Epoch, a.InSync, err)
 	if err == nil {
 		p.s.acked[v] = true
 	}

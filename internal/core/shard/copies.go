@@ -160,7 +160,13 @@ func (s *Shard) take(c *copyOf, cp *core.Checkpoint) error {
 // assign tells a copy the catalog's word.
 func (s *Shard) assign(c *copyOf) {
 	d := c.def
-	c.rep.Assign(s.now.Mono, replica.Assignment{Gen: d.Gen, Epoch: d.Epoch, Leader: s.leaderDisk(d),
+	leader := s.leaderDisk(d)
+	if leader == s.cfg.Self.Disk && !s.aliveInCatalog(s.cfg.Self) {
+		// An earlier run of this node led in this epoch. This one may not have all that that
+		// one sent: it leads in the epoch that its own registration begins.
+		leader = 0
+	}
+	c.rep.Assign(s.now.Mono, replica.Assignment{Gen: d.Gen, Epoch: d.Epoch, Leader: leader,
 		Members: d.Members, Policy: d.Policy})
 	if c.q != nil && d.Queue != nil {
 		c.q.Set(*d.Queue)

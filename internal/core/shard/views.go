@@ -146,6 +146,11 @@ func (s *Shard) memberNow() {
 	}
 	s.member = true
 	s.note(0, "this node is a member of the cluster", "node", s.cfg.Self.Node)
+	for _, c := range s.list {
+		if c.def != nil && !c.raft {
+			s.assign(c)
+		}
+	}
 	for _, t := range s.sortedTargets() { // others have dropped what was attached
 		for _, hd := range t.holdings {
 			hd.asked = 0
