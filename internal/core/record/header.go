@@ -186,6 +186,12 @@ func SetStamp(b []byte, s core.Stamp) {
 	sum(b)
 }
 
+// SetMax corrects the greatest stamp of a batch.
+func SetMax(b []byte, s core.Stamp) {
+	binary.BigEndian.PutUint64(b[atMax:], uint64(s))
+	sum(b)
+}
+
 // sum writes the checksum of a whole batch.
 func sum(b []byte) {
 	binary.BigEndian.PutUint32(b[atCRC:], crc32.Checksum(b[atAttrs:], castagnoli))

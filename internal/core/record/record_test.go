@@ -377,3 +377,16 @@ func FuzzUnpack(f *testing.F) {
 		}
 	})
 }
+
+func TestTheGreatestStampIsThatOfTheRecords(t *testing.T) {
+	b := build([]core.Record{{Stamp: 5}, {Stamp: 9}, {Stamp: 7}})
+	SetMax(b, 1000)
+	var c Coder
+	if s, err := c.CheckStamps(b, 1000); err != nil || s != 9 {
+		t.Fatal(s, err)
+	}
+	SetMax(b, 9)
+	if h, err := Check(b); err != nil || h.Max != 9 {
+		t.Fatal(h, err)
+	}
+}

@@ -2,6 +2,7 @@ package record
 
 import (
 	"encoding/binary"
+	"math"
 	"unsafe"
 
 	"trine/internal/core"
@@ -190,17 +191,26 @@ func (w *walk) err(op string) error {
 // must run from 0 to the last delta without a gap, and together they may amount
 // to bytesMax bytes. With Check, it is what batches from strangers must pass.
 func (c *Coder) CheckRecords(batch []byte, bytesMax int) error {
+	_, err := c.CheckStamps(batch, bytesMax)
+	return err
+}
+
+// CheckStamps is CheckRecords, and gives the greatest stamp of the records: what
+// the header says of it is not believed.
+func (c *Coder) CheckStamps(batch []byte, bytesMax int) (core.Stamp, error) {
 	const op = "check records"
 	w, err := c.records(op, batch, bytesMax, false)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if w.h.Span() != w.h.Count {
-		return broken(op, ErrForm, "%d records, last delta %d", w.h.Count, w.h.LastDelta)
+		return 0, broken(op, ErrForm, "%d records, last delta %d", w.h.Count, w.h.LastDelta)
 	}
+	greatest := core.Stamp(math.MinInt64)
 	for w.next(false) {
+		greatest = max(greatest, w.r.Stamp)
 	}
-	return w.err(op)
+	return greatest, w.err(op)
 }
 
 // Each calls fn for the records of a batch in order, until it returns false. The

@@ -223,8 +223,8 @@ func (c *Conn) offsetFetch(r *request, q *kmsg.OffsetFetchRequest) {
 }
 
 // each asks n coordinators, takes in their answers, and calls all at the end.
-func (c *Conn) each(r *request, n int, ask func(i int) (string, kmsg.Request), take func(i int,
-	a kmsg.Response), all func()) {
+func (c *Conn) each(r *request, n int, ask func(i int) (string, kmsg.Request),
+	take func(i int, a kmsg.Response), all func()) {
 	open := n + 1
 	end := func() {
 		if open--; open == 0 {

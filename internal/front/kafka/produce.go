@@ -134,8 +134,9 @@ func (p *producing) judge(part *produced, coder *record.Coder, now core.Stamp,
 }
 
 // judgeBatch checks a batch and does to it what the topic's settings ask.
-func (p *producing) judgeBatch(part *produced, coder *record.Coder, now core.Stamp) (int16,
-	string) {
+func (p *producing) judgeBatch(
+	part *produced, coder *record.Coder, now core.Stamp,
+) (int16, string) {
 	s := &part.topic.settings
 	b := part.batch
 	if len(b) == 0 {
@@ -165,8 +166,9 @@ func (p *producing) judgeBatch(part *produced, coder *record.Coder, now core.Sta
 			return !noKey
 		})
 	}
+	greatest := h.Max
 	if err == nil {
-		err = coder.CheckRecords(b, record.UnpackedMax)
+		greatest, err = coder.CheckStamps(b, record.UnpackedMax)
 	}
 	switch {
 	case err != nil:
@@ -174,8 +176,14 @@ func (p *producing) judgeBatch(part *produced, coder *record.Coder, now core.Sta
 	case noKey:
 		return errInvalidRecord, "compacted topic cannot accept message without key in topic partition " +
 			streamName(part.topic.name, part.index)[len(streamPrefix):]
-	case !s.appendTime && (h.Max > after(now, s.afterMsMax) || h.First < after(now, -s.beforeMsMax)):
+	case h.AppendTime():
+		return errInvalidTimestamp, "producers do not set the time of appending"
+	case !s.appendTime && (greatest > after(now, s.afterMsMax) ||
+		h.First < after(now, -s.beforeMsMax)):
 		return errInvalidTimestamp, "the timestamp is outside the bounds of the topic"
+	}
+	if greatest != h.Max {
+		record.SetMax(b, greatest)
 	}
 	part.base, part.stamp = -1, -1
 	if !s.producers && h.Codec() != s.codec {

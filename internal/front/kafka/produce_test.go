@@ -232,3 +232,23 @@ func TestRequestsAreServedWhateverTheyHold(t *testing.T) {
 	}
 	p.b.Idle()
 }
+
+func TestStampsAreThoseOfTheRecords(t *testing.T) {
+	p := newPeer(t, Config{})
+	id := p.make("t", 2, nil)
+	lies := testBatch(1, "v")
+	h, _ := record.Parse(lies)
+	record.SetMax(lies, h.Max-1000)
+	own := testBatch(1, "v")
+	record.SetStamp(own, h.Max)
+	r := ask[*kmsg.ProduceResponse](p, produceTo("t", id, -1, map[int32][]byte{0: lies, 1: own}), 9)
+	ps := r.Topics[0].Partitions
+	if ps[0].ErrorCode != 0 || ps[1].ErrorCode != errInvalidTimestamp {
+		t.Fatal(ps)
+	}
+	f := ask[*kmsg.FetchResponse](p, fetchFrom("t", id, 0, 0), 12)
+	got, err := record.Check(f.Topics[0].Partitions[0].RecordBatches)
+	if err != nil || got.Max != h.Max {
+		t.Fatal(got.Max, h.Max, err)
+	}
+}
