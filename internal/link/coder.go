@@ -110,7 +110,9 @@ func (c *coder) flag(p *bool) {
 		v = 1
 	}
 	enum(c, &v, 0, 1)
-	*p = v == 1
+	if c.read { // what is written may be shared
+		*p = v == 1
+	}
 }
 
 // bytes aliases what is read.
