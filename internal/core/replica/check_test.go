@@ -66,9 +66,9 @@ func settle(c Copy) {
 func tellAll(ms []*core.Replicate) string {
 	s := ""
 	for _, m := range ms {
-		s += fmt.Sprintf("\n%d>%d type %d epoch %d at %d/%d commit %d hint %d reject %v entries %d cp %+v",
-			m.From, m.To, m.Type, m.Epoch, m.Index, m.LogEpoch, m.Commit, m.Hint, m.Reject, len(m.Entries),
-			m.Checkpoint)
+		s += fmt.Sprintf("\n%d>%d type %d epoch %d at %d/%d commit %d hint %d reject %v", m.From,
+			m.To, m.Type, m.Epoch, m.Index, m.LogEpoch, m.Commit, m.Hint, m.Reject)
+		s += fmt.Sprintf(" entries %d checkpoint %+v", len(m.Entries), m.Checkpoint)
 	}
 	return s
 }

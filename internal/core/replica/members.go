@@ -206,7 +206,8 @@ func (c *group) stranger(m *core.Replicate) bool {
 		return c.quiet && !isMember(c.members, uint64(m.From))
 	}
 	votes := m.Type == core.RepVote || m.Type == core.RepPreVote
-	if isMember(c.members, uint64(m.From)) || c.wished(m.From) || c.applied < c.start ||
+	if isMember(c.members, uint64(m.From)) || c.wished(m.From) ||
+		slices.Contains(c.asg.Learners, m.From) || c.applied < c.start ||
 		m.Epoch > c.epoch() && !votes {
 		return false
 	}
