@@ -57,7 +57,8 @@ type Coder struct {
 	zenc *zstd.Encoder
 }
 
-// Unpack gives what src was before it was compressed, at most bytesMax bytes.
+// Unpack gives what src was before it was compressed, at most bytesMax bytes, and
+// of Zstd never more than UnpackedMax.
 // A None src is returned as it is. The result lives until the next call.
 func (c *Coder) Unpack(codec Codec, src []byte, bytesMax int) ([]byte, error) {
 	var err error
@@ -203,36 +204,22 @@ func (c *Coder) unpackZstd(b, src []byte, bytesMax int) ([]byte, error) {
 			return b, errors.New("says that it holds more than it can")
 		}
 	}
+	// The decoder's own limit is not bytesMax: it would refuse windows larger than
+	// that, which Java's producer announces whatever it sends. Memory grows with what
+	// comes out, not with what is announced.
 	if c.unzstd == nil {
 		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(zstdWindowMax), zstd.WithDecodeAllCapLimit(true))
+			zstd.WithDecoderMaxWindow(zstdWindowMax), zstd.WithDecoderMaxMemory(UnpackedMax))
 		if err != nil {
 			return b, err
 		}
 		c.unzstd = d
 	}
-	// The decoder fills what there is and no more: where the frame does not say how
-	// much it holds, and it is more, it is tried again with twice as much.
-	size := max(cap(b), 4*len(src))
-	if h.HasFCS {
-		size = max(cap(b), int(h.FrameContentSize))
+	b, err := c.unzstd.DecodeAll(src, b)
+	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || err == nil && len(b) > bytesMax {
+		err = ErrLarge
 	}
-	for {
-		size = min(size, bytesMax)
-		if cap(b) < size {
-			b = make([]byte, 0, size)
-		}
-		out, err := c.unzstd.DecodeAll(src, b[:0:size])
-		switch {
-		case err == nil:
-			return out, nil
-		case !errors.Is(err, zstd.ErrDecoderSizeExceeded):
-			return b, err
-		case size == bytesMax:
-			return b, ErrLarge
-		}
-		size *= 2
-	}
+	return b, err
 }
 
 // Pack compresses src. The result lives until the next call.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
@@ -272,6 +273,39 @@ func TestBombsAreRefusedBeforeTheyAreUnpacked(t *testing.T) {
 		if _, err := c.Unpack(codec, p, 1<<31-1); !errors.Is(err, ErrForm) {
 			t.Errorf("%s: %v", codec, err)
 		}
+	}
+}
+
+// Clients that compress as they go do not say how much it will be, and announce a
+// window that has nothing to do with it.
+func TestZstdWithoutItsSizeIsReadInAnyBuffer(t *testing.T) {
+	var stream bytes.Buffer
+	w, err := zstd.NewWriter(&stream, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(8<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := bytes.Repeat([]byte("three "), 1000)
+	for _, part := range [][]byte{want[:10], want[10:4000], want[4000:]} {
+		if _, err := w.Write(part); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{0, 1, 10, 100, 1000, 3000, 5999, 6000, 6001, 7000, 1 << 20} {
+		c := Coder{buf: make([]byte, 0, size+1)}
+		if b, err := c.Unpack(Zstd, stream.Bytes(), len(want)); err != nil || !bytes.Equal(b, want) {
+			t.Fatal(size, err)
+		}
+		c.Close()
+	}
+	var c Coder
+	if _, err := c.Unpack(Zstd, stream.Bytes(), len(want)-1); !errors.Is(err, ErrLarge) {
+		t.Fatal(err)
 	}
 }
 
