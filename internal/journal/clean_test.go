@@ -3,6 +3,7 @@ package journal
 import (
 	"fmt"
 	"testing"
+	"unsafe"
 
 	"trine/internal/core"
 	"trine/internal/core/record"
@@ -178,5 +179,61 @@ func TestWhatAQueueSettledLeavesTheDisk(t *testing.T) {
 	st := j.Stats()
 	if st.CopiedBytes > 8000 || st.Recycled < 5 || st.LogFiles > 3 {
 		t.Errorf("a short queue is copied on: %+v", st)
+	}
+}
+
+func TestAReclaimThinsSegmentsOnce(t *testing.T) {
+	fs := NewMemFS()
+	j, _ := open(t, fs, tiny())
+	for i := core.Index(1); i <= 60; i++ {
+		r, err := j.WriteLazy(lazily(4, batchEntry(i, core.Offset(i-1), 1, 1, 200)))
+		must(t, r, err)
+	}
+	r, err := j.WriteLazy([]core.Write{{Stream: 4, Checkpoint: &core.Checkpoint{Index: 58, Next: 58},
+		Reclaim: &core.Reclaim{Below: 58, Keep: []core.OffsetRange{{From: 3, To: 3}, {From: 30, To: 31}}}}})
+	must(t, r, err)
+	var copied []int64
+	for now := core.Stamp(roundMs); now < 10*roundMs; now += roundMs {
+		if err := j.Clean(now, 0); err != nil {
+			t.Fatal(err)
+		}
+		copied = append(copied, j.Stats().CopiedBytes)
+	}
+	if last := copied[len(copied)-1]; last == 0 || last > 2000 || last != copied[2] {
+		t.Errorf("bytes copied, round by round: %v", copied)
+	}
+	j, rep := open(t, fs.Crash(1, 0), tiny())
+	all, err := loadAll(j, 4)
+	got := map[core.Offset]bool{}
+	for i := range all {
+		got[all[i].Base] = true
+	}
+	if err != nil || !got[3] || !got[30] || !got[31] || len(all) > 25 || rep.Streams[0].Damage != "" {
+		t.Errorf("%d entries are left, %v, %q", len(all), err, rep.Streams[0].Damage)
+	}
+}
+
+func TestAStalledFlushShowsItsAge(t *testing.T) {
+	fs := NewFaultFS(NewMemFS())
+	now := core.Time(0)
+	opt := tiny()
+	opt.Now = func() core.Time { return now }
+	j, _ := open(t, fs, opt)
+	now = 5 * core.Second
+	seen := core.Time(-1)
+	fs.Inject(Fault{Kind: "slow", Op: OpSync, Delay: func() {
+		now += 3 * core.Second
+		seen, _ = j.Health()
+	}})
+	r, err := j.WriteEach(each(1, batchEntry(1, 0, 1, 1, 10)))
+	must(t, r, err)
+	if after, err := j.Health(); seen != 5*core.Second || after != 0 || err != nil {
+		t.Errorf("the flush began at %d, afterwards %d, %v", seen, after, err)
+	}
+}
+
+func TestAnIdleStreamIsSmall(t *testing.T) {
+	if n := unsafe.Sizeof(stream{}) + 2*unsafe.Sizeof(part{}) + 64; n > 1024 {
+		t.Errorf("a stream with two parts takes %d bytes", n)
 	}
 }

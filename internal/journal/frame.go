@@ -43,7 +43,7 @@ const (
 const (
 	noteRemove     = 64 + iota // the stream is gone
 	noteInstall                // data: a checkpoint that replaces everything
-	noteCut                    // index: entries from here on are gone; base: the offset it had, -1 unknown
+	noteCut                    // index: entries from here on are gone; base: its offset or -1
 	noteState                  // epoch; base: the commit index; data: the vote
 	noteCheckpoint             // data: a checkpoint of what stands above
 	noteTrim                   // base: records below are no longer wanted

@@ -17,7 +17,8 @@ func (j *Journal) WriteLazy(ws []core.Write) ([]Refusal, error) {
 	if err := j.writable(); err != nil {
 		return nil, err
 	}
-	r := round{group: group{j: j, writes: j.lazy[:0], turn: j.nextTurn(), room: j.room()}}
+	r := round{group: group{j: j, writes: j.lazy[:0], turn: j.nextTurn(), room: j.room()},
+		has: map[lazyList]bool{}, later: map[core.StreamID]bool{}}
 	defer r.letGo()
 	for i := range ws {
 		for _, w := range inOrder(&ws[i]) {
@@ -97,7 +98,8 @@ func (r *round) plan(w *core.Write) error {
 			return err
 		}
 		r.writes, r.ids, r.appends = r.writes[:0], r.ids[:0], r.appends[:0]
-		r.has, r.later = nil, nil
+		clear(r.has)
+		clear(r.later)
 	}
 	if err := r.check(w); err != nil {
 		return err
@@ -132,9 +134,6 @@ func (r *round) plan(w *core.Write) error {
 	}
 	r.notes(lw, w)
 	if len(w.Entries) > 0 {
-		if r.has == nil {
-			r.has = map[lazyList]bool{}
-		}
 		if l := (lazyList{w.Stream, w.Fill}); !r.has[l] {
 			if err := r.segment(s, lw, w); err != nil {
 				return err
@@ -150,12 +149,8 @@ func (r *round) plan(w *core.Write) error {
 	if w.Checkpoint != nil {
 		s.tipCP = max(s.tipCP, w.Checkpoint.Index)
 	}
-	if len(w.Entries) > 0 || w.Checkpoint != nil || w.Reclaim != nil {
-		if r.later == nil {
-			r.later = map[core.StreamID]bool{}
-		}
-		r.later[w.Stream] = true
-	}
+	r.later[w.Stream] = r.later[w.Stream] || len(w.Entries) > 0 || w.Checkpoint != nil ||
+		w.Reclaim != nil
 	r.appends = append(r.appends, lazyAppend{s, w})
 	return nil
 }

@@ -162,8 +162,7 @@ func (r *reader) part(h *handle, p *part, pos int64, fn func(*head, []byte) bool
 		return err
 	}
 	chunk := min(max(int64(r.bytesMax)+headBytes, readBytesMin), readBytesMax)
-	seen := core.Index(0)
-	var bad *Damage
+	seen, bad := core.Index(0), (*Damage)(nil)
 	for pos < p.end {
 		b := make([]byte, min(chunk, p.end-pos))
 		if err := readFull(f, b, pos); err != nil {
@@ -189,11 +188,8 @@ func (r *reader) part(h *handle, p *part, pos int64, fn func(*head, []byte) bool
 				need = headBytes
 				break
 			}
-			if err == nil && hd.size() > p.end-pos-at {
-				err = errors.New("a frame is longer than its part")
-			}
-			if err != nil {
-				return &Damage{h.name, pos + at, err}
+			if err != nil || hd.size() > p.end-pos-at {
+				return &Damage{h.name, pos + at, errors.New("no frame begins here")}
 			}
 			if hd.size() > int64(len(b))-at {
 				need = hd.size()

@@ -38,7 +38,7 @@ type part struct {
 	base, next  core.Offset
 	stamp       core.Stamp  // the greatest in it, -1: none
 	oldest      core.Stamp  // of its first batch
-	held        core.Offset // offsets that a reclaim left when it was last rewritten, 0: all
+	held        core.Offset // offsets that a reclaim left when it was rewritten, 0: all
 }
 
 func (p *part) bytes() int64 { return p.end - p.pos }
@@ -152,7 +152,10 @@ func (p *part) joins(h *head, at place) bool {
 	if (h.flags&flagFill != 0) != (p.flags&partFill != 0) {
 		return false
 	}
-	if p.flags&partCut != 0 || p.kind != at.kind || p.file != at.file || h.index <= p.last || at.pos < p.end {
+	if p.flags&partCut != 0 || p.kind != at.kind || p.file != at.file {
+		return false
+	}
+	if h.index <= p.last || at.pos < p.end {
 		return false
 	}
 	if p.kind != inLog {
@@ -207,8 +210,8 @@ func (s *stream) note(h *head, data []byte, at place, gone func([]part)) error {
 	case noteRemove:
 		gone(s.parts)
 		gone(s.fill)
-		*s = stream{id: s.id, known: true, removed: true, life: s.life + 1, ver: s.ver + 1, home: s.home,
-			buried: s.buried, waiting: s.waiting,
+		*s = stream{id: s.id, known: true, removed: true, life: s.life + 1, ver: s.ver + 1,
+			home: s.home, buried: s.buried, waiting: s.waiting,
 			touched: s.touched, skip: s.skip}
 	case noteInstall:
 		return s.install(data, at, gone)

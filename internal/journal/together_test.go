@@ -11,97 +11,109 @@ import (
 	"trine/internal/core"
 )
 
+// busyTurn is what a turn writes: an entry each, at times a checkpoint, or a cut of
+// the last entry and two in its place.
+func busyTurn(i core.Index, road core.Flush, ids []core.StreamID) (ws []core.Write) {
+	for _, id := range ids {
+		w := core.Write{Stream: id, Road: road,
+			Entries: []core.Entry{batchEntry(i, core.Offset(i-1), 1, 1, 150)}}
+		if i%50 == 0 {
+			w.Checkpoint = &core.Checkpoint{Index: i - 20, Next: core.Offset(i - 20)}
+		}
+		if i%70 == 0 && id%2 == 0 {
+			w.Cut = i - 1
+			w.Entries = []core.Entry{batchEntry(i-1, core.Offset(i-2), 2, 1, 90),
+				batchEntry(i, core.Offset(i-1), 2, 1, 90)}
+		}
+		ws = append(ws, w)
+	}
+	return ws
+}
+
+// crowd is all callers that a node has.
+type crowd struct {
+	j       *Journal
+	wrote   [9]atomic.Int64 // by stream: the last index
+	writers sync.WaitGroup
+	others  sync.WaitGroup
+	stop    atomic.Bool
+	fail    chan error
+}
+
+const crowdTurns = 600
+
+func (c *crowd) report(err error) {
+	select {
+	case c.fail <- err:
+	default:
+	}
+}
+
+func (c *crowd) write(road core.Flush) {
+	defer c.writers.Done()
+	call, ids := c.j.WriteEach, []core.StreamID{1, 2, 3, 4}
+	if road == core.FlushLazy {
+		call, ids = c.j.WriteLazy, []core.StreamID{5, 6, 7, 8}
+	}
+	for i := core.Index(1); i <= crowdTurns; i++ {
+		if r, err := call(busyTurn(i, road, ids)); err != nil || len(r) > 0 {
+			c.report(fmt.Errorf("write %d: %v %v", i, r, err))
+			return
+		}
+		for _, id := range ids {
+			c.wrote[id].Store(int64(i))
+		}
+	}
+}
+
+func (c *crowd) read(id core.StreamID) {
+	defer c.others.Done()
+	for n := core.Index(1); !c.stop.Load(); n = n%crowdTurns + 7 {
+		if last := core.Index(c.wrote[id].Load()); n > last {
+			n = 0
+			continue
+		}
+		es, err := c.j.Load(core.Load{Stream: id, ByIndex: true, Index: n, BytesMax: 2000})
+		if err != nil || len(es) == 0 || es[0].Index != n {
+			c.report(fmt.Errorf("load %d from %d: %d entries, %v", id, n, len(es), err))
+			return
+		}
+	}
+}
+
+// again calls f until all writers are done.
+func (c *crowd) again(f func() error) {
+	defer c.others.Done()
+	for !c.stop.Load() {
+		if err := f(); err != nil {
+			c.report(err)
+			return
+		}
+	}
+}
+
 // TestWritersReadersAndTheCleanerMayRunAtOnce lets all callers run that a node has,
 // while files are recycled and segments rewritten under the readers.
 func TestWritersReadersAndTheCleanerMayRunAtOnce(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	fs := NewMemFS()
 	j, _ := open(t, fs, tiny())
-	const turns = 600
-	var wrote [9]atomic.Int64 // by stream: the last index
-	var writers, others sync.WaitGroup
-	var stop atomic.Bool
-	fail := make(chan error, 16)
-	report := func(err error) {
-		select {
-		case fail <- err:
-		default:
-		}
-	}
-	write := func(road core.Flush, call func([]core.Write) ([]Refusal, error), ids ...core.StreamID) {
-		defer writers.Done()
-		for i := core.Index(1); i <= turns; i++ {
-			var ws []core.Write
-			for _, id := range ids {
-				w := core.Write{Stream: id, Road: road,
-					Entries: []core.Entry{batchEntry(i, core.Offset(i-1), 1, 1, 150)}}
-				if i%50 == 0 {
-					w.Checkpoint = &core.Checkpoint{Index: i - 20, Next: core.Offset(i - 20)}
-				}
-				if i%70 == 0 && id%2 == 0 { // a reader may meet what is being cut
-					w.Entries = nil
-					w.Cut = i - 1
-					w.Entries = []core.Entry{batchEntry(i-1, core.Offset(i-2), 2, 1, 90),
-						batchEntry(i, core.Offset(i-1), 2, 1, 90)}
-				}
-				ws = append(ws, w)
-			}
-			if r, err := call(ws); err != nil || len(r) > 0 {
-				report(fmt.Errorf("write %d: %v %v", i, r, err))
-				return
-			}
-			for _, id := range ids {
-				wrote[id].Store(int64(i))
-			}
-		}
-	}
-	read := func(id core.StreamID) {
-		defer others.Done()
-		for n := core.Index(1); !stop.Load(); n = n%turns + 7 {
-			last := core.Index(wrote[id].Load())
-			if n > last {
-				n = 0
-				continue
-			}
-			es, err := j.Load(core.Load{Stream: id, ByIndex: true, Index: n, BytesMax: 2000})
-			if err != nil || len(es) == 0 || es[0].Index != n {
-				report(fmt.Errorf("load %d from %d: %d entries, %v", id, n, len(es), err))
-				return
-			}
-		}
-	}
-	writers.Add(2)
-	go write(core.FlushEach, j.WriteEach, 1, 2, 3, 4)
-	go write(core.FlushLazy, j.WriteLazy, 5, 6, 7, 8)
-	others.Add(10)
+	c := &crowd{j: j, fail: make(chan error, 1)}
+	c.writers.Add(2)
+	go c.write(core.FlushEach)
+	go c.write(core.FlushLazy)
+	c.others.Add(10)
 	for id := core.StreamID(1); id <= 8; id++ {
-		go read(id)
+		go c.read(id)
 	}
-	go func() {
-		defer others.Done()
-		for now := core.Stamp(0); !stop.Load(); now += 6000 {
-			if err := j.Clean(now, 0); err != nil {
-				report(err)
-				return
-			}
-		}
-	}()
-	go func() {
-		defer others.Done()
-		for !stop.Load() {
-			if err := j.Rest(); err != nil {
-				report(err)
-				return
-			}
-			j.Stats()
-			j.Health()
-		}
-	}()
-	writers.Wait()
-	stop.Store(true)
-	others.Wait()
+	now := core.Stamp(0)
+	go c.again(func() error { now += 6000; return j.Clean(now, 0) })
+	go c.again(func() error { j.Stats(); j.Health(); return j.Rest() })
+	c.writers.Wait()
+	c.stop.Store(true)
+	c.others.Wait()
 	select {
-	case err := <-fail:
+	case err := <-c.fail:
 		t.Fatal(err)
 	default:
 	}
@@ -113,7 +125,7 @@ func TestWritersReadersAndTheCleanerMayRunAtOnce(t *testing.T) {
 	}
 	_, rep := open(t, fs.Crash(1, 0), tiny())
 	for _, r := range rep.Streams {
-		if core.Index(len(r.Tail))+r.Checkpoint.Index != turns || r.Damage != "" {
+		if core.Index(len(r.Tail))+r.Checkpoint.Index != crowdTurns || r.Damage != "" {
 			t.Errorf("stream %d: tail of %d, damage %q", r.Stream, len(r.Tail), r.Damage)
 		}
 	}
