@@ -122,6 +122,10 @@ func (m *Memory) producer(id int64) *producer {
 	return p
 }
 
+// isSession says whether a producer is a node's session. What it sent last is known for
+// as long as its run lasts: it is not evicted, and DropSession ends it.
+func isSession(producer int64) bool { return producer < -1 }
+
 // evict forgets the eighth of the producers that was silent longest.
 func (m *Memory) evict() {
 	ids := m.ids()
@@ -130,7 +134,7 @@ func (m *Memory) evict() {
 	})
 	n := 0
 	for _, id := range ids {
-		if m.producers[id].open == closed {
+		if m.producers[id].open == closed && !isSession(id) {
 			delete(m.producers, id)
 			if n++; n == ProducersMax/8 {
 				return
@@ -185,6 +189,8 @@ func (m *Memory) Check(h *record.Header) (Verdict, core.Offset) {
 	}
 	p := m.producers[h.Producer]
 	switch {
+	case (p == nil || p.epoch < 0) && isSession(h.Producer) && h.Sequence != 0:
+		return Gap, -1 // a node sends all that it entered, from the first on
 	case p == nil || p.epoch < 0:
 		return New, -1
 	case h.ProducerEpoch < p.epoch:
