@@ -123,4 +123,3 @@ func (n *node) restore(cp *core.Checkpoint) {
 	}
 	n.w.checkHeld(n, cp.Index)
 }
-
