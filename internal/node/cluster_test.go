@@ -37,8 +37,24 @@ func newCluster(t *testing.T, n int) *cluster {
 	if t.Failed() {
 		t.FailNow()
 	}
+	for id := range c.at { // else a stream begins with the copies of fewer nodes
+		eventually(t, "all are members", func() bool {
+			alive := 0
+			for _, i := range c.nodes[id].Cluster().Nodes() {
+				if i.Alive {
+					alive++
+				}
+			}
+			return alive == n
+		})
+	}
 	t.Cleanup(func() {
-		for _, n := range c.nodes {
+		for id, n := range c.nodes {
+			if t.Failed() {
+				for _, s := range n.Streams().List("test/") {
+					t.Logf("node %d knows %+v", id, *s)
+				}
+			}
 			n.Close()
 		}
 		if t.Failed() {
@@ -151,7 +167,8 @@ func TestWhatWasAcknowledgedOutlivesItsLeader(t *testing.T) {
 			s := c.define(1, core.Definition{Name: "test/" + name, Policy: p})
 			to := &tally{acked: map[uint64]core.Offset{}}
 			const each = 50
-			token := uint64(0)
+			token, last := uint64(0), 0
+			t.Cleanup(func() { t.Logf("%d of %d acknowledged", last, token) })
 			enter := func(ids ...core.NodeID) {
 				for range each {
 					for _, id := range ids {
@@ -164,6 +181,7 @@ func TestWhatWasAcknowledgedOutlivesItsLeader(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
+					last = n
 					return n == int(token)
 				})
 			}
