@@ -237,3 +237,42 @@ func TestAnIdleStreamIsSmall(t *testing.T) {
 		t.Errorf("a stream with two parts takes %d bytes", n)
 	}
 }
+
+func TestARemovedStreamStaysAway(t *testing.T) {
+	fs := NewMemFS()
+	j, _ := open(t, fs, tiny())
+	now := core.Stamp(0)
+	next := core.Index(1)
+	busy := func(files int64) { // until so many files of the log were recycled
+		for until := j.Stats().Recycled + files; j.Stats().Recycled < until; next++ {
+			r, err := j.WriteEach([]core.Write{{Stream: 1, Road: core.FlushEach,
+				Entries:    []core.Entry{ledgerEntry(next, 0, 1, 500)},
+				Checkpoint: &core.Checkpoint{Index: next}}})
+			must(t, r, err)
+			if now++; j.Clean(now, 0) != nil {
+				t.Fatal("clean")
+			}
+		}
+	}
+	for s := core.StreamID(10); s < 14; s++ {
+		r, err := j.WriteEach(each(s, batchEntry(1, 0, 1, 1, 50)))
+		must(t, r, err)
+	}
+	busy(2) // packs know all four
+	r, err := j.WriteEach([]core.Write{{Stream: 10, Remove: true}, {Stream: 12, Remove: true}})
+	must(t, r, err)
+	for round := range 12 {
+		_, rep := open(t, fs.Crashed(uint64(round), 50), tiny())
+		var ids []core.StreamID
+		for _, s := range rep.Streams {
+			ids = append(ids, s.Stream)
+		}
+		if fmt.Sprint(ids) != "[1 11 13]" {
+			t.Fatalf("round %d, %d packs: streams %v", round, len(j.packs), ids)
+		}
+		busy(10)
+	}
+	if len(j.packs) > packsMax || len(j.streams) != 3 {
+		t.Errorf("%d packs, %d streams are remembered", len(j.packs), len(j.streams))
+	}
+}

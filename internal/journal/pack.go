@@ -194,6 +194,11 @@ func (j *Journal) showPack(p *pack, dir []byte, seq uint64) error {
 		if d.bad {
 			break
 		}
+		if was := j.streams[s.id]; was != nil && s.removed {
+			if s.alive = was.alive; !was.buried {
+				s.alive = was.home
+			}
+		}
 		s.home, s.buried, s.skip = p.number, s.removed, seq
 		j.streams[s.id] = s
 		j.count(s)

@@ -251,7 +251,7 @@ func (r *recycling) finish() error {
 	seq := j.applied
 	var told []*move
 	for _, m := range r.moves {
-		if m.tell = !m.s.removed || m.s.home != 0 && !(m.s.buried && r.oldest(m.s)); m.tell {
+		if m.tell = !m.s.removed || j.spoken(m.s); m.tell {
 			told = append(told, m)
 		}
 	}
@@ -280,6 +280,9 @@ func (r *recycling) finish() error {
 		s.parts, s.fill = m.apply(s.parts), m.apply(s.fill)
 		s.ver++
 		if m.tell {
+			if m.buried && !s.buried {
+				s.alive = s.home
+			}
 			s.home, s.buried = p.number, m.buried
 		} else if s.removed && s.touched <= r.covered {
 			delete(j.streams, s.id)
@@ -303,10 +306,14 @@ func (r *recycling) finish() error {
 	return nil
 }
 
-// oldest says whether a stream's last mention is in the oldest pack, which goes: what
-// came before is gone for certain, so that nothing can bring a removed stream back.
-func (r *recycling) oldest(s *stream) bool {
-	return len(r.old) > 0 && s.home == r.old[0].number
+// spoken says whether a pack may still speak of a removed stream as if it were there.
+// Packs go oldest first, and what an earlier step unlinked is gone for certain once
+// this one has flushed the directory.
+func (j *Journal) spoken(s *stream) bool {
+	if !s.buried {
+		return s.home != 0
+	}
+	return slices.ContainsFunc(j.packs, func(p *pack) bool { return p.number == s.alive })
 }
 
 // named says whether a stream has a part in a new segment.

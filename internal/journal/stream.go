@@ -86,6 +86,7 @@ type stream struct {
 	durable  *part  // the open segment as it was when last flushed
 	home     uint64 // the pack that mentions it last
 	buried   bool   // as removed
+	alive    uint64 // where buried: the last pack that mentions it otherwise
 	touched  uint64 // the log generation that it was last noted in
 	skip     uint64 // while recovering: writes up to here are known already
 	cleaned  core.Index
@@ -211,7 +212,8 @@ func (s *stream) note(h *head, data []byte, at place, gone func([]part)) error {
 		gone(s.parts)
 		gone(s.fill)
 		*s = stream{id: s.id, known: true, removed: true, life: s.life + 1, ver: s.ver + 1,
-			home: s.home, buried: s.buried, waiting: s.waiting,
+			home: s.home, buried: s.buried, alive: s.alive,
+			waiting: s.waiting,
 			touched: s.touched, skip: s.skip}
 	case noteInstall:
 		return s.install(data, at, gone)
