@@ -28,8 +28,9 @@ type Attach struct {
 type Lend struct {
 	Consumer ConsumerID
 	Offset   Offset
-	Returned int32 // how often it was returned before
-	Again    bool  // it may have been lent before: "redelivered"
+	Returned int32  // how often it was returned before
+	Again    bool   // it may have been lent before: "redelivered"
+	Try      uint32 // the attachment it was lent to: the nodes' own, not for front ends
 	Record   Record
 }
 

@@ -150,6 +150,7 @@ type Trimmed struct{ Start Offset }
 type AttachAsk struct {
 	Attach
 	Incarnation Incarnation
+	Try         uint32        // counts the attachments of this consumer: lends name theirs
 	Held        []OffsetRange // lent by an earlier leader, not settled
 }
 

@@ -179,6 +179,7 @@ func (c *coder) queueBody(b core.Body) {
 	case *core.AttachAsk:
 		c.attach(&b.Attach)
 		name(c, &b.Incarnation)
+		uns(c, &b.Try)
 		list(c, &b.Held, 2, (*coder).offsetRange)
 	case *core.Attached:
 		sig(c, &b.Epoch)

@@ -248,6 +248,7 @@ func (c *coder) lend(l *core.Lend) {
 	sig(c, &l.Offset)
 	sig(c, &l.Returned)
 	c.flag(&l.Again)
+	uns(c, &l.Try)
 	c.record(&l.Record)
 }
 

@@ -184,6 +184,7 @@ func (t *taker) Lent(ls []core.Lend) {
 	for i := range ls {
 		l := ls[i]
 		v := string(l.Record.Value)
+		t.s.w.trace("%s: %s at %d lent to %d, again %v, returned %d", t.s.name, v, l.Offset, t.n.ID, l.Again, l.Returned)
 		t.s.lent[v]++
 		if t.s.settled[v] {
 			t.s.broken("%s was settled, and came again at node %d", v, t.n.ID)
@@ -227,6 +228,7 @@ func (t *taker) Ended(_ core.ConsumerID, err error) { t.s.broken("consumer ended
 func (t *taker) Settled(token uint64, err error) {
 	v := t.open[token]
 	delete(t.open, token)
+	t.s.w.trace("%s: %s settled by %d: %v", t.s.name, v, t.n.ID, err)
 	if err == nil {
 		t.s.settled[v] = true
 	}

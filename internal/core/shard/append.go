@@ -143,6 +143,15 @@ func (s *Shard) expireAcks(c *copyOf) {
 
 // releaseHeld answers what waited for the lease.
 func (s *Shard) releaseHeld() {
+	for _, t := range s.sortedTargets() {
+		if t.missed && s.leased() {
+			t.missed = false
+			for _, hd := range t.holdings {
+				hd.asked = 0
+			}
+			s.again(t)
+		}
+	}
 	for _, c := range s.list {
 		if c.leads && (len(c.acks) > 0 || c.lender != nil) {
 			s.mark(c)

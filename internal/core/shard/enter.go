@@ -26,6 +26,7 @@ type target struct {
 	holdings  []*holding // this node's consumers, in the order they came
 
 	touched bool
+	missed  bool // lends came while this node had no lease
 	retryAt core.Time
 }
 

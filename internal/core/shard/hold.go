@@ -17,6 +17,7 @@ type holding struct {
 	done    func(error)   // of the first attachment
 	asked   core.NodeID   // whom it was attached to, or is being
 	epoch   core.Epoch    // of the leadership asked: what an earlier one lent comes again
+	try     uint32        // counts the attachments: what was lent to an earlier one comes again
 	stands  bool          // the leader asked has said yes
 	drain   bool
 	stopped bool
@@ -88,7 +89,8 @@ func (s *Shard) attachAsked(a *core.Attach, h core.Holder, done func(error)) {
 func (s *Shard) attach(t *target, hd *holding) {
 	s.closeSettles(t) // what was settled this turn is still held, in the new leader's eyes
 	hd.asked, hd.epoch, hd.stands = t.leader, t.epoch, false
-	m := &core.AttachAsk{Attach: hd.attach, Incarnation: s.cfg.Self.Incarnation, Held: t.heldBy(hd)}
+	hd.try++
+	m := &core.AttachAsk{Attach: hd.attach, Incarnation: s.cfg.Self.Incarnation, Try: hd.try, Held: t.heldBy(hd)}
 	leader := t.leader
 	settle := func(err *core.Error) {
 		if s.holdings[hd.id] != hd || hd.asked != leader {
@@ -423,7 +425,14 @@ func (s *Shard) dropGone(t *target) {
 }
 
 // lent brings what another node's queue lends to consumers of this one.
+//
+// A node whose lease is over may have been held dead, and what it was lent given to
+// others: it takes no lend then, and asks again once it has its lease.
 func (s *Shard) lent(p *peer, m *core.Lends) {
+	if t := s.targets[m.Stream]; t != nil && !s.leased() {
+		t.missed = true
+		return
+	}
 	for i := range m.Lends {
 		s.hand(m.Stream, p.node, m.Epoch, &m.Lends[i])
 	}
@@ -439,7 +448,7 @@ func (s *Shard) lent(p *peer, m *core.Lends) {
 // attached to it is not taken: that leader's successor lends it again.
 func (s *Shard) hand(stream core.StreamID, from core.NodeID, epoch core.Epoch, l *core.Lend) {
 	hd := s.holdings[l.Consumer]
-	if hd == nil || hd.gone || hd.stream != stream || hd.asked != from || epoch < hd.epoch {
+	if hd == nil || hd.gone || hd.stream != stream || hd.asked != from || epoch < hd.epoch || l.Try != hd.try {
 		return
 	}
 	if !hd.attach.Settled {

@@ -15,11 +15,13 @@ type lender struct {
 	waits   []settleWait
 	wakeAt  core.Time
 	claim   map[core.NodeID]struct{} // who has not yet said what its consumers hold
+	tries   map[core.Consumer]uint32 // the present attachment of each consumer
 }
 
 // handing is one decided lend, forward, drained credit or ended attachment.
 type handing struct {
 	what    handingKind
+	try     uint32
 	lend    queue.Lending
 	forward queue.Forwarding
 	drained queue.Drained
@@ -77,7 +79,7 @@ func (s *Shard) decide(c *copyOf) {
 	}
 	l := c.lender
 	for i := range eff.Lends {
-		l.out = append(l.out, handing{lend: eff.Lends[i]})
+		l.out = append(l.out, handing{lend: eff.Lends[i], try: l.tries[eff.Lends[i].Consumer]})
 	}
 	for i := range eff.Forwards {
 		l.out = append(l.out, handing{what: handForward, forward: eff.Forwards[i]})
@@ -118,7 +120,7 @@ func (s *Shard) becomeReady(c *copyOf) {
 	if c.q == nil {
 		return
 	}
-	c.lender = &lender{claim: map[core.NodeID]struct{}{}}
+	c.lender = &lender{claim: map[core.NodeID]struct{}{}, tries: map[core.Consumer]uint32{}}
 	c.q.Lead(s.now)
 	c.q.Hold(true)
 	if t := s.targets[c.id]; t != nil {
@@ -219,6 +221,7 @@ func (s *Shard) attachHere(m *core.AttachAsk, node core.NodeID) (core.Epoch, *co
 	if k := c.q.Attach(who, node, &m.Attach, m.Held); k != core.OK {
 		return 0, &core.Error{Op: "consume", Name: c.def.Name, Kind: k}
 	}
+	c.lender.tries[who] = m.Try
 	s.mark(c)
 	return c.epoch, nil
 }
@@ -233,6 +236,7 @@ func (s *Shard) creditHere(m *core.CreditAsk) {
 func (s *Shard) detachHere(m *core.DetachAsk) {
 	if c, err := s.lending("consume", m.Stream); err == nil {
 		c.q.Detach(m.Consumer)
+		delete(c.lender.tries, m.Consumer)
 		s.mark(c)
 	}
 }
@@ -290,13 +294,16 @@ func (s *Shard) pump(c *copyOf) {
 		h := &l.out[n]
 		switch h.what {
 		case handLend:
+			if h.try != l.tries[h.lend.Consumer] {
+				continue // it went back when its consumer was attached again, or left
+			}
 			r, ok := s.recordAt(c, h.lend.Offset)
 			if !ok {
 				s.loadRecords(c, h.lend.Offset)
 				n--
 				continue
 			}
-			s.handOut(c, &h.lend, r)
+			s.handOut(c, h, r)
 		case handForward:
 			r, ok := s.recordAt(c, h.forward.Offset)
 			if !ok {
@@ -319,8 +326,9 @@ func (s *Shard) pump(c *copyOf) {
 	}
 }
 
-func (s *Shard) handOut(c *copyOf, g *queue.Lending, r *core.Record) {
-	l := core.Lend{Consumer: g.Consumer.ID, Offset: g.Offset, Returned: g.Returned, Again: g.Again, Record: *r}
+func (s *Shard) handOut(c *copyOf, h *handing, r *core.Record) {
+	g := &h.lend
+	l := core.Lend{Try: h.try, Consumer: g.Consumer.ID, Offset: g.Offset, Returned: g.Returned, Again: g.Again, Record: *r}
 	if g.Consumer.Incarnation == s.cfg.Self.Incarnation {
 		s.hand(c.id, s.cfg.Self.Node, c.epoch, &l)
 		return
@@ -458,8 +466,7 @@ func (s *Shard) loadRecords(c *copyOf, o core.Offset) {
 			l.out = append(l.out[:0], l.out[1:]...)
 			c.q.Missing(o)
 		}
-		s.mark(c)
-		s.pump(c)
+		s.mark(c) // decide pumps, if this node still may
 	})
 }
 
