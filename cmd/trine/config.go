@@ -75,8 +75,9 @@ const (
 func standard(host string, shift int) config {
 	at := func(port int) string { return net.JoinHostPort(host, strconv.Itoa(port+shift)) }
 	return config{Node: 1, Data: "trine-data", Listen: at(portPeers), LogLevel: "info",
-		AMQP:     amqpConfig{Listen: at(portAMQP)},
-		Kafka:    kafkaConfig{Listen: at(portKafka), Copies: 1, MinInSync: 1, Partitions: 1, AutoCreate: true},
+		AMQP: amqpConfig{Listen: at(portAMQP)},
+		Kafka: kafkaConfig{Listen: at(portKafka), Copies: 1, MinInSync: 1, Partitions: 1,
+			AutoCreate: true},
 		RocketMQ: rocketConfig{NameServer: at(portNameServer), Broker: at(portBroker)},
 		HTTP:     httpConfig{Listen: at(portHTTP)}}
 }
@@ -96,11 +97,13 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.IntVar(&c.Kafka.Copies, "kafka-copies", c.Kafka.Copies, "copies of topics that do not say")
 	f.IntVar(&c.Kafka.MinInSync, "kafka-min-in-sync", c.Kafka.MinInSync,
 		"copies that must be in sync, of topics that do not say")
-	f.IntVar(&c.Kafka.Partitions, "kafka-partitions", c.Kafka.Partitions, "partitions of topics that do not say")
+	f.IntVar(&c.Kafka.Partitions, "kafka-partitions", c.Kafka.Partitions,
+		"partitions of topics that do not say")
 	f.BoolVar(&c.Kafka.AutoCreate, "kafka-auto-create", c.Kafka.AutoCreate, "topics create themselves")
 	f.StringVar(&c.RocketMQ.NameServer, "nameserver", c.RocketMQ.NameServer,
 		"host:port of the RocketMQ NameServer, or off")
-	f.StringVar(&c.RocketMQ.Broker, "broker", c.RocketMQ.Broker, "host:port of the RocketMQ broker, or off")
+	f.StringVar(&c.RocketMQ.Broker, "broker", c.RocketMQ.Broker,
+		"host:port of the RocketMQ broker, or off")
 	f.StringVar(&c.HTTP.Listen, "http", c.HTTP.Listen, "host:port of health, metrics and API, or off")
 	f.StringVar(&c.TLS.Cert, "tls-cert", c.TLS.Cert, "certificate for connections between nodes")
 	f.StringVar(&c.TLS.Key, "tls-key", c.TLS.Key, "its key")
@@ -214,7 +217,8 @@ type listenerFlag struct {
 
 func (c *config) listeners() []listenerFlag {
 	return []listenerFlag{{"listen", &c.Listen, "other nodes"}, {"amqp", &c.AMQP.Listen, "AMQP"},
-		{"kafka", &c.Kafka.Listen, "Kafka"}, {"nameserver", &c.RocketMQ.NameServer, "RocketMQ's NameServer"},
+		{"kafka", &c.Kafka.Listen, "Kafka"},
+		{"nameserver", &c.RocketMQ.NameServer, "RocketMQ's NameServer"},
 		{"broker", &c.RocketMQ.Broker, "RocketMQ's broker"}, {"http", &c.HTTP.Listen, "HTTP"}}
 }
 

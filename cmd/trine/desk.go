@@ -43,7 +43,8 @@ func openDesk(d *devCluster) (*desk, error) {
 	if s, err := readState(d.data); err == nil {
 		if c, err := net.DialTimeout("tcp", s.Control, time.Second); err == nil {
 			c.Close()
-			return nil, fmt.Errorf("trine dev runs already on %s (process %d): stop it, or use another --data",
+			return nil, fmt.Errorf("trine dev runs already on %s (process %d): stop it, "+
+				"or use another --data",
 				d.data, s.PID)
 		}
 	}
@@ -176,7 +177,8 @@ func readState(data string) (devState, error) {
 func control(data, verb, arg string) (string, error) {
 	s, err := readState(data)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("no trine dev runs on %s: start it with `trine dev`, or name its --data", data)
+		return "", fmt.Errorf("no trine dev runs on %s: start it with `trine dev`, "+
+			"or name its --data", data)
 	}
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", filepath.Join(data, stateFile), err)

@@ -27,8 +27,8 @@ func devCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run a cluster on this machine, to try and to break",
-		Long: "Run a cluster of several processes on this machine. Node N listens on 127.0.0.N with the\n" +
-			"standard ports; where the machine has only 127.0.0.1, on it with 100 added to the ports\n" +
+		Long: "Run a cluster of several processes on this machine. Node N listens on 127.0.0.N\n" +
+			"with the standard ports; where the machine has only 127.0.0.1, on it with 100 added to the ports\n" +
 			"for each node. Ctrl-C stops all. From another terminal: trine dev kill|pause|resume|stop|\n" +
 			"start|pid N.",
 		Args: cobra.NoArgs,
@@ -36,7 +36,8 @@ func devCommand() *cobra.Command {
 	}
 	cmd.PersistentFlags().StringVar(&d.data, "data", devData, "directory of the nodes' data and logs")
 	cmd.Flags().IntVarP(&d.n, "nodes", "n", 3, "how many nodes")
-	cmd.Flags().StringVar(&d.base, "address", "127.0.0.1", "address of node 1; the others count on from it")
+	cmd.Flags().StringVar(&d.base, "address", "127.0.0.1",
+		"address of node 1; the others count on from it")
 	cmd.Flags().StringVar(&d.level, "log-level", "info", "of the nodes' logs")
 	for _, v := range []struct{ verb, short string }{
 		{"kill", "Kill a node's process at once, as a crash does (SIGKILL)"},
@@ -204,7 +205,8 @@ func (d *devCluster) greet(took time.Duration) {
 	if rel := d.data; !strings.HasSuffix(rel, devData) {
 		data = " --data " + rel
 	}
-	fmt.Printf("\nData and logs: %s\nBreak it from another terminal: trine dev kill|pause|resume|stop|"+
+	fmt.Printf("\nData and logs: %s\nBreak it from another terminal: "+
+		"trine dev kill|pause|resume|stop|"+
 		"start N%s\nWatch it: trine status --watch --http %s\nCtrl-C stops all.\n",
 		d.data, data, d.configs[0].HTTP.Listen)
 }

@@ -10,6 +10,7 @@ import (
 	"trine/internal/front"
 	"trine/internal/front/admin"
 	"trine/internal/front/amqp"
+	"trine/internal/front/amqp/api"
 	"trine/internal/front/kafka"
 	"trine/internal/front/rocket"
 )
@@ -50,7 +51,7 @@ func (c *config) addresses() map[string]string {
 }
 
 // start opens all listeners that are wanted.
-func (f *fronts) start(c *config, core front.Core, log *slog.Logger) error {
+func (f *fronts) start(c *config, core front.Core, http *admin.Admin, log *slog.Logger) error {
 	f.budget = front.NewBudget(front.NodeBytesMax)
 	clock := front.SystemClock()
 	open := func(name, at string, o func(front.Wire) front.Conn) error {
@@ -64,6 +65,7 @@ func (f *fronts) start(c *config, core front.Core, log *slog.Logger) error {
 	}
 	if c.AMQP.Listen != off {
 		a := amqp.New(core, amqp.Options{Log: log})
+		http.Handle("/api/", api.New(a))
 		if err := open("amqp", c.AMQP.Listen, a.Open); err != nil {
 			return err
 		}

@@ -33,8 +33,8 @@ func serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a node",
-		Long: "Run a node. Without configuration it is a cluster alone, keeps its data in ./trine-data\n" +
-			"and listens on loopback, for all three protocols on their standard ports.",
+		Long: "Run a node. Without configuration it is a cluster alone, keeps its data in\n" +
+			"./trine-data and listens on loopback, for all three protocols on their standard ports.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if file != "" {
@@ -142,7 +142,7 @@ func (s *server) start(ctx context.Context) error {
 		return err
 	}
 	awaitMember(ctx, seam{s.node}, s.node.Done())
-	if err := s.fronts.start(c, seam{s.node}, s.log); err != nil {
+	if err := s.fronts.start(c, seam{s.node}, s.admin, s.log); err != nil {
 		return err
 	}
 	s.admin.Begin(seam{s.node})
@@ -214,7 +214,8 @@ func (c *config) probe() error {
 func listen(flag, at string) (net.Listener, error) {
 	l, err := net.Listen("tcp", at)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listen on %s: the port is busy: is another trine or another broker running? "+
+		return nil, fmt.Errorf("listen on %s: the port is busy: is another trine or another "+
+			"broker running? "+
 			"stop it, or name another port with --%s, or --%s off", at, flag, flag)
 	}
 	if err != nil {
@@ -243,6 +244,7 @@ func (t tlsConfig) load() (server, client *tls.Config, err error) {
 	}
 	server = &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool,
 		ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS13}
-	client = &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: pool, MinVersion: tls.VersionTLS13}
+	client = &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: pool,
+		MinVersion: tls.VersionTLS13}
 	return server, client, nil
 }

@@ -187,7 +187,8 @@ func committedEnds(ss []admin.Stream) map[core.StreamID]core.Offset {
 }
 
 // lags gives how many records each copy's committed end is behind the furthest.
-func lags(s *admin.Stream, ends map[core.NodeID]map[core.StreamID]core.Offset) map[core.NodeID]core.Offset {
+func lags(s *admin.Stream,
+	ends map[core.NodeID]map[core.StreamID]core.Offset) map[core.NodeID]core.Offset {
 	lag, most := map[core.NodeID]core.Offset{}, core.Offset(0)
 	for _, m := range s.Members {
 		if end, ok := ends[m.Node][s.ID]; ok {

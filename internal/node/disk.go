@@ -105,7 +105,8 @@ type road struct {
 	wake   chan struct{} // of one
 }
 
-func newRoad(n *Node, write func([]core.Write) ([]journal.Refusal, error), rest func() error) *road {
+func newRoad(n *Node, write func([]core.Write) ([]journal.Refusal, error),
+	rest func() error) *road {
 	return &road{n: n, write: write, rest: rest, wake: make(chan struct{}, 1)}
 }
 

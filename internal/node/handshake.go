@@ -108,7 +108,8 @@ func (n *Node) dialHello(address string, h wire.Hello) (net.Conn, wire.Hello, er
 			back.Peer.Node, back.Oldest, back.Newest, wire.VersionMin, wire.Version)
 	}
 	if err == nil && h.Calls != 0 && back.Peer.Node != h.Calls {
-		err = fmt.Errorf("node %d answers at %s where node %d was called", back.Peer.Node, address, h.Calls)
+		err = fmt.Errorf("node %d answers at %s where node %d was called",
+			back.Peer.Node, address, h.Calls)
 	}
 	if err != nil {
 		c.Close()

@@ -79,7 +79,8 @@ func (n *Node) joinOnce() (f found, waits, err error) {
 			problems = append(problems, fmt.Errorf("node %d: %w", ids[i], r.err))
 		case r.answer.Kind != core.OK:
 			formed = formed || r.answer.Cluster != 0
-			problems = append(problems, fmt.Errorf("node %d: %v: %s", ids[i], r.answer.Kind, r.answer.Detail))
+			problems = append(problems, fmt.Errorf("node %d: %v: %s", ids[i], r.answer.Kind,
+				r.answer.Detail))
 		case r.answer.Cluster != 0 && f.cluster != 0 && r.answer.Cluster != f.cluster:
 			return found{}, nil, &core.Error{Op: "join cluster", Kind: core.Conflict, Detail: fmt.Sprintf(
 				"the named peers belong to different clusters (node %d to %016x, another to %016x): "+

@@ -133,8 +133,9 @@ func (n *Node) open() (*core.DiskReport, error) {
 func (n *Node) listen() error {
 	l, err := net.Listen("tcp", n.cfg.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return &core.Error{Op: "listen for nodes", Name: n.cfg.Listen, Kind: core.Exist, Detail: "another " +
-			"process has this port: is this node running already? else name another with --listen"}
+		return &core.Error{Op: "listen for nodes", Name: n.cfg.Listen, Kind: core.Exist,
+			Detail: "another " +
+				"process has this port: is this node running already? else name another with --listen"}
 	}
 	if err != nil {
 		return &core.Error{Op: "listen for nodes", Name: n.cfg.Listen, Kind: core.Invalid, Err: err}

@@ -273,7 +273,8 @@ func (a *Admin) move(c front.Core, r *http.Request) (any, error) {
 		return nil, err
 	}
 	if len(m.Nodes) == 0 {
-		return nil, &core.Error{Op: "move stream", Name: s.Name, Kind: core.Invalid, Detail: "no node is named"}
+		return nil, &core.Error{Op: "move stream", Name: s.Name, Kind: core.Invalid,
+			Detail: "no node is named"}
 	}
 	_, err = await(r.Context(), func(done func(struct{}, error)) {
 		c.Cluster().Move(s.Name, m.Nodes, func(err error) { done(struct{}{}, err) })
