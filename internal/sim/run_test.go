@@ -47,3 +47,13 @@ func TestSeedsLoseNothing(t *testing.T) {
 	}
 	t.Logf("%d seeds, %d steps, %d acknowledged, faults %s", n, steps, acked, fmt.Sprint(fired))
 }
+
+func TestOneSeedIsOneRun(t *testing.T) {
+	first := Run(7, nil)
+	for i := range seeds(t, 5) {
+		if r := Run(7, nil); r.Hash != first.Hash || r.Steps != first.Steps {
+			t.Fatalf("run %d: trace %x in %d steps, was %x in %d", i, r.Hash, r.Steps, first.Hash, first.Steps)
+		}
+	}
+	t.Logf("trace %x, %d steps", first.Hash, first.Steps)
+}

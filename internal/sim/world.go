@@ -2,6 +2,8 @@ package sim
 
 import (
 	"container/heap"
+	crand "crypto/rand"
+	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -36,6 +38,10 @@ type World struct {
 func NewWorld(seed uint64, n int) *World {
 	w := &World{Seed: seed, rng: rand.New(rand.NewPCG(seed, 0x7472696e65)), Fired: map[string]int{},
 		links: map[[2]core.NodeID]*wire{}, hash: fnv.New64a(), now: core.Second}
+	// Raft draws its jitter from crypto/rand: in a simulated process the seed decides that too.
+	var key [32]byte
+	binary.BigEndian.PutUint64(key[:], seed)
+	crand.Reader = rand.NewChaCha8(key)
 	for i := 1; i <= n; i++ {
 		w.Nodes = append(w.Nodes, newNode(w, core.NodeID(i)))
 	}
