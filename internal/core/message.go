@@ -129,8 +129,12 @@ type Body interface{ body() }
 
 // Enter is an append on its way to the leader: one batch. A gathered one bears the
 // session and sequence in its header.
+//
+// After is, for a gathered batch, the last sequence of its session that comes before it
+// and is not known to be refused; -1: none. The leader takes the batch only behind that.
 type Enter struct {
 	Stream  StreamID
+	After   int32
 	Ack     Ack
 	IfEpoch Epoch
 	Batch   []byte

@@ -139,6 +139,7 @@ func (c *coder) bodyFields(b core.Body) {
 		uns(c, &b.Stream)
 		enum(c, &b.Ack, core.AckCommit, core.AckNone)
 		sig(c, &b.IfEpoch)
+		sig(c, &b.After)
 		c.bytes(&b.Batch)
 	case *core.Entered:
 		c.appended(&b.Appended)

@@ -34,10 +34,6 @@ func (s *Shard) enter(m *core.Enter, wait core.Time, who asker) {
 		s.refuse(who, s.notLeader("append", m.Stream))
 		return
 	}
-	if len(c.refused) > 0 {
-		s.refuse(who, &core.Error{Op: "append", Name: c.def.Name, Kind: core.Full, Detail: "the disk of its leader is full"})
-		return
-	}
 	if c.sealing != nil {
 		s.refuse(who, &core.Error{Op: "append", Name: c.def.Name, Kind: core.Unavailable,
 			Detail: "its kind of replication is being changed"})
@@ -53,12 +49,14 @@ func (s *Shard) enter(m *core.Enter, wait core.Time, who asker) {
 		return
 	}
 	st := c.rep.Status()
-	if m.Ack == core.AckCommit && !st.MinOK {
-		s.refuse(who, &core.Error{Op: "append", Name: c.def.Name, Kind: core.Refused, Epoch: c.epoch})
-		return
+	a := ack{level: m.Ack, until: s.now.Mono + wait, who: who,
+		done: core.Appended{Start: c.start, Stamp: h.Max, Epoch: c.epoch}}
+	// Whether it is there already comes first: what is must not be called refused.
+	verdict, base := c.ahead.Check(&h)
+	if h.Producer < -1 {
+		verdict, base = c.ahead.CheckEntered(&h, m.After)
 	}
-	a := ack{level: m.Ack, until: s.now.Mono + wait, who: who, done: core.Appended{Start: c.start, Stamp: h.Max, Epoch: c.epoch}}
-	switch verdict, base := c.ahead.Check(&h); verdict {
+	switch verdict {
 	case stream.New:
 	case stream.Repeated, stream.RepeatedLost:
 		a.index, a.done.Base = st.Last, base
@@ -75,8 +73,8 @@ func (s *Shard) enter(m *core.Enter, wait core.Time, who asker) {
 			Detail: "the producer's epoch is over"})
 		return
 	}
-	if c.q != nil && c.ready && !c.def.Queue.DropHead && c.q.Full(int64(h.Count), int64(len(m.Batch))) {
-		s.refuse(who, &core.Error{Op: "append", Name: c.def.Name, Kind: core.Full, Detail: "queue length limit"})
+	if err := s.closed(c, m, &h, st.MinOK); err != nil {
+		s.refuse(who, err)
 		return
 	}
 	e := []core.Entry{{Kind: core.EntryBatch, Count: h.LastDelta + 1, Data: m.Batch}}
@@ -87,6 +85,20 @@ func (s *Shard) enter(m *core.Enter, wait core.Time, who asker) {
 	c.ahead.Append(&e[0])
 	a.index, a.done.Base = e[0].Index, e[0].Base
 	s.await(c, a)
+}
+
+// closed says why a copy takes no new batch now, nil where it does.
+func (s *Shard) closed(c *copyOf, m *core.Enter, h *record.Header, minOK bool) *core.Error {
+	switch {
+	case len(c.refused) > 0:
+		return &core.Error{Op: "append", Name: c.def.Name, Kind: core.Full,
+			Detail: "the disk of its leader is full"}
+	case m.Ack == core.AckCommit && !minOK:
+		return &core.Error{Op: "append", Name: c.def.Name, Kind: core.Refused, Epoch: c.epoch}
+	case c.q != nil && c.ready && c.q.Full(int64(h.Count), int64(len(m.Batch))):
+		return &core.Error{Op: "append", Name: c.def.Name, Kind: core.Full, Detail: "queue length limit"}
+	}
+	return nil
 }
 
 func (s *Shard) await(c *copyOf, a ack) {

@@ -13,6 +13,7 @@ type target struct {
 	epoch    core.Epoch
 	stale    bool // who leads must be learnt before anything is sent
 	seq      int32
+	landed   int32 // the last sequence that holds; -1: none does yet
 	gathered []gathered
 	ack      core.Ack
 	builder  record.Builder
@@ -49,6 +50,9 @@ type flight struct {
 	told  bool // its askers were told Unknown: it stays, so that the sequence has no gap
 }
 
+// last gives the sequence of the batch's last record.
+func (f *flight) last() int32 { return nextSequence(f.seq, f.count-1) }
+
 // batchBytesMax and batchRecordsMax bound what is gathered into one batch.
 const (
 	batchBytesMax   = 256 << 10
@@ -59,7 +63,7 @@ const (
 func (s *Shard) target(id core.StreamID) *target {
 	t := s.targets[id]
 	if t == nil {
-		t = &target{id: id}
+		t = &target{id: id, landed: -1}
 		s.targets[id] = t
 		s.aim(t)
 	}
@@ -177,7 +181,10 @@ func (s *Shard) sendTarget(t *target) {
 			continue
 		}
 		f.sent = true
-		m := &core.Enter{Stream: t.id, Ack: f.ack, Batch: f.batch}
+		m := &core.Enter{Stream: t.id, Ack: f.ack, Batch: f.batch, After: t.landed}
+		if i > 0 {
+			m.After = t.flights[i-1].last()
+		}
 		if local {
 			// The leader writes into its batch; a batch that may be sent again keeps its own bytes.
 			m.Batch = append([]byte(nil), f.batch...)
@@ -222,18 +229,23 @@ func (s *Shard) landed(f *flight, done core.Appended, err *core.Error) {
 			done.Base, err = -1, nil
 		}
 		t.flights = append(t.flights[:at], t.flights[at+1:]...)
+		t.landed = f.last()
 		if !f.told {
 			s.tellParts(f, done, nil)
 		}
 	case core.NotLeader, core.NoLeader, core.Unknown, core.OutOfOrder, core.Unavailable, core.Shut, core.Fenced:
 		s.again(t) // the session's number tells the leader whether it has it
 	default:
-		// Nothing was appended, nor was what came after: its numbers have a gap now.
+		// Nothing was appended, nor was what came behind it: that is sent again, and says
+		// that this one is not coming.
 		t.flights = append(t.flights[:at], t.flights[at+1:]...)
 		if !f.told {
 			s.tellParts(f, done, err)
 		}
-		s.renumber(t, at, f.seq)
+		for _, g := range t.flights[at:] {
+			g.sent = false
+		}
+		s.touch(t)
 	}
 }
 
@@ -242,17 +254,6 @@ func kindOf(err *core.Error) core.Kind {
 		return core.OK
 	}
 	return err.Kind
-}
-
-// renumber closes the gap that a refused batch left.
-func (s *Shard) renumber(t *target, from int, seq int32) {
-	for _, f := range t.flights[from:] {
-		record.SetProducer(f.batch, int64(s.session), 0, seq, false)
-		f.seq, f.sent = seq, false
-		seq = nextSequence(seq, f.count)
-	}
-	t.seq = seq
-	s.touch(t)
 }
 
 func (s *Shard) tellParts(f *flight, done core.Appended, err *core.Error) {
@@ -306,7 +307,7 @@ func (s *Shard) retryTargets() {
 // appendBatch takes a finished batch, which is sent once.
 func (s *Shard) appendBatch(a *core.Append) {
 	who := asker{to: a.To, token: a.Token}
-	m := &core.Enter{Stream: a.Stream, Ack: a.Ack, IfEpoch: a.IfEpoch, Batch: a.Batch}
+	m := &core.Enter{Stream: a.Stream, Ack: a.Ack, IfEpoch: a.IfEpoch, Batch: a.Batch, After: -1}
 	if c := s.copies[a.Stream]; c != nil && c.leads {
 		wait := a.WaitMax
 		if wait == 0 {

@@ -189,8 +189,6 @@ func (m *Memory) Check(h *record.Header) (Verdict, core.Offset) {
 	}
 	p := m.producers[h.Producer]
 	switch {
-	case (p == nil || p.epoch < 0) && isSession(h.Producer) && h.Sequence != 0:
-		return Gap, -1 // a node sends all that it entered, from the first on
 	case p == nil || p.epoch < 0:
 		return New, -1
 	case h.ProducerEpoch < p.epoch:
@@ -224,6 +222,36 @@ func (m *Memory) Check(h *record.Header) (Verdict, core.Offset) {
 		return Gap, -1
 	}
 	return RepeatedLost, -1
+}
+
+// CheckEntered judges a batch that a node entered by its session. after is the last
+// sequence before it that the session does not know to be refused, -1 for none: what was
+// refused leaves a hole that is no gap. A sequence never names two batches.
+func (m *Memory) CheckEntered(h *record.Header, after int32) (Verdict, core.Offset) {
+	p := m.producers[h.Producer]
+	if p == nil || p.n == 0 {
+		if after >= 0 {
+			return Gap, -1
+		}
+		return New, -1
+	}
+	last := lastSequence(h)
+	for _, s := range p.window[:p.n] {
+		if s.first == h.Sequence && s.last == last {
+			return Repeated, s.base
+		}
+	}
+	ahead := func(seq, of int32) bool {
+		d := (seq - of) & math.MaxInt32
+		return d != 0 && d < 1<<30
+	}
+	switch newest := p.window[p.n-1].last; {
+	case !ahead(h.Sequence, newest):
+		return RepeatedLost, -1
+	case after >= 0 && ahead(after, newest):
+		return Gap, -1
+	}
+	return New, -1
 }
 
 // LastSequence gives the last sequence that was appended of a producer or session.
