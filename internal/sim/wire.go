@@ -46,7 +46,11 @@ func (l *wire) cut(from *Node) bool {
 // dial tries to set the connections up.
 func (l *wire) dial(from *Node) {
 	to := l.other(from)
-	if l.up || !from.runs() {
+	if l.up || !from.up {
+		return
+	}
+	if from.paused {
+		from.redial(l, 10*core.Millisecond)
 		return
 	}
 	if l.refuse || !to.up {
