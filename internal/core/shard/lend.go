@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"sort"
+
 	"trine/internal/core"
 	"trine/internal/core/queue"
 	"trine/internal/core/record"
@@ -11,7 +13,8 @@ import (
 type lender struct {
 	out     []handing
 	loading bool
-	batches []decoded // lately read, newest last
+	batches []decoded    // lately read, newest last
+	loaded  []core.Entry // what the disk gave last, in order
 	waits   []settleWait
 	wakeAt  core.Time
 	claim   map[core.NodeID]struct{} // who has not yet said what its consumers hold
@@ -395,7 +398,9 @@ func (s *Shard) recordAt(c *copyOf, o core.Offset) (*core.Record, bool) {
 	t := c.rep.Tail()
 	e := t.Entry(t.AtOffset(o))
 	if e == nil || e.Base > o || e.Kind != core.EntryBatch {
-		return nil, false
+		if e = l.loadedAt(o); e == nil {
+			return nil, false
+		}
 	}
 	d := s.decode(c, e)
 	r := d.at(o)
@@ -444,8 +449,8 @@ func (s *Shard) decode(c *copyOf, e *core.Entry) *decoded {
 // lendLoadBytes is how much is read from the disk at once for lends.
 const lendLoadBytes = 256 << 10
 
-// loadRecords fetches the batch that holds an offset from the disk; the lends that
-// wait go on when it is there.
+// loadRecords fetches from the disk the batch that holds an offset, with those behind
+// it; the lends that wait go on when it is there.
 func (s *Shard) loadRecords(c *copyOf, o core.Offset) {
 	l := c.lender
 	l.loading = true
@@ -453,16 +458,17 @@ func (s *Shard) loadRecords(c *copyOf, o core.Offset) {
 		if c.lender != l {
 			return
 		}
-		l.loading = false
-		found := false
-		for i := range es {
-			if e := &es[i]; e.Kind == core.EntryBatch && len(l.batches) < 64 {
-				d := s.decodeLoaded(c, e)
-				found = found || d.at(o) != nil
-			}
+		if err != nil { // it may be there yet: it is not given up
+			s.note(8, "the disk does not give a message", "stream", s.nameOf(c), "offset", o, "err", err)
+			s.timers.add(s.now.Mono+core.Second, func() {
+				l.loading = false
+				s.mark(c)
+			})
+			return
 		}
-		if !found {
-			s.note(8, "a message cannot be read; it is passed over", "stream", s.nameOf(c), "offset", o, "err", err)
+		l.loading, l.loaded = false, es
+		if _, ok := s.recordAt(c, o); !ok {
+			s.note(8, "a message cannot be read; it is passed over", "stream", s.nameOf(c), "offset", o)
 			l.out = append(l.out[:0], l.out[1:]...)
 			c.q.Missing(o)
 		}
@@ -470,15 +476,11 @@ func (s *Shard) loadRecords(c *copyOf, o core.Offset) {
 	})
 }
 
-// decodeLoaded keeps more batches than decode does: the disk gave several at once.
-func (s *Shard) decodeLoaded(c *copyOf, e *core.Entry) *decoded {
-	l := c.lender
-	if len(l.batches) >= 63 {
-		l.batches = append(l.batches[:0], l.batches[32:]...)
+// loadedAt gives the loaded batch that holds an offset, nil where none does.
+func (l *lender) loadedAt(o core.Offset) *core.Entry {
+	i := sort.Search(len(l.loaded), func(i int) bool { return l.loaded[i].Next() > o })
+	if i < len(l.loaded) && l.loaded[i].Base <= o && l.loaded[i].Kind == core.EntryBatch {
+		return &l.loaded[i]
 	}
-	saved := l.batches
-	l.batches = nil
-	d := *s.decode(c, e)
-	l.batches = append(saved, d)
-	return &l.batches[len(l.batches)-1]
+	return nil
 }
