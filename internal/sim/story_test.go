@@ -72,7 +72,7 @@ func TestAppendsHoldOnEveryKind(t *testing.T) {
 		"primary": core.Primary(2, core.FlushLazy), "pair": core.Pair(2, 1, core.FlushLazy)} {
 		st := define(t, w, w.Nodes[0], core.Definition{Name: name, Policy: p})
 		at := w.Now()
-		w.Until(5*core.Second, func() bool { s := w.Nodes[2].Streams[name]; return s != nil && s.Leader != 0 })
+		ledEverywhere(w, name)
 		t.Logf("%s: led by %d after %d us", name, w.Nodes[2].Streams[name].Leader, (w.Now()-at)/core.Microsecond)
 		for _, n := range w.Nodes {
 			var o outcome
@@ -140,7 +140,7 @@ func TestLeaderDiesUnderLoad(t *testing.T) {
 			p := map[string]core.Policy{"majority": core.Majority(3), "insync": core.InSync(3, 2, core.FlushEach), "mirror": core.Mirror(3, core.FlushEach)}[name]
 			w := start(t, seed, 3)
 			st := define(t, w, w.Nodes[0], core.Definition{Name: name, Policy: p, Queue: &core.QueueSettings{TTLMs: -1, DeliveryLimit: -1}})
-			w.Until(5*core.Second, func() bool { s := w.Nodes[2].Streams[name]; return s != nil && s.Leader != 0 })
+			ledEverywhere(w, name)
 			lead := w.Nodes[2].Streams[name].Leader
 			alive := w.Nodes[lead%3]
 			third := w.Nodes[(lead+1)%3]
@@ -277,4 +277,16 @@ func TestKindChangesUnderLoad(t *testing.T) {
 			t.Errorf("seed %d lost", seed)
 		}
 	}
+}
+
+// ledEverywhere waits until every node knows who leads a stream.
+func ledEverywhere(w *World, name string) {
+	w.Until(5*core.Second, func() bool {
+		for _, n := range w.Nodes {
+			if s := n.Streams[name]; s == nil || s.Leader == 0 {
+				return false
+			}
+		}
+		return true
+	})
 }

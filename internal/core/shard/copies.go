@@ -211,6 +211,9 @@ func (s *Shard) work(c *copyOf) {
 }
 
 func (s *Shard) write(c *copyOf, w *core.Write) {
+	if w.Cut != 0 && w.Cut <= c.done {
+		s.rewind(c, w.Cut)
+	}
 	out := *w
 	out.ID, out.Stream, out.Road = s.id(), c.id, c.road
 	ref := writeRef{c: c, id: w.ID, write: out}
@@ -226,6 +229,23 @@ func (s *Shard) write(c *copyOf, w *core.Write) {
 	}
 	s.writes[out.ID] = ref
 	s.out.Writes = append(s.out.Writes, out)
+}
+
+// rewind takes back what was applied from an index on: an election that may lose what
+// was acknowledged made a shorter log the stream's. What is left is applied anew.
+func (s *Shard) rewind(c *copyOf, cut core.Index) {
+	s.note(8, "a copy drops what it had applied: its leader has less", "stream", s.nameOf(c), "from", cut)
+	cp := c.lastCheckpoint
+	c.mem, c.done, c.doneEpoch, c.next = stream.NewMemory(), 0, 0, 0
+	if c.q != nil {
+		c.q = queue.New(*c.def.Queue)
+	}
+	if cp == nil {
+		return
+	}
+	if err := s.take(c, cp); err != nil {
+		s.out.Stop = err
+	}
 }
 
 func (s *Shard) flushed(id uint64, err error) {

@@ -108,6 +108,10 @@ func (s *Shard) appends(as []core.Append) {
 }
 
 func (s *Shard) gather(t *target, a *core.Append) {
+	if v := s.views[t.id]; t.open && v != nil && v.Queue != nil && !v.Queue.DropHead &&
+		(v.Queue.LengthMax > 0 || v.Queue.BytesMax > 0) {
+		s.closeBatch(t) // each is taken or refused alone
+	}
 	if t.open && (t.builder.Size() > batchBytesMax || t.builder.Len()+len(a.Records) > batchRecordsMax) {
 		s.closeBatch(t)
 	}

@@ -102,7 +102,7 @@ func (s *Shard) decide(c *copyOf) {
 			}
 		})
 	}
-	if eff.Unused && c.def.Queue.AutoDelete {
+	if eff.Unused && c.def.Queue.AutoDelete || eff.Idle {
 		s.removeUnused(c)
 	}
 	s.pump(c)
@@ -249,6 +249,16 @@ func (s *Shard) detachNode(run core.Incarnation) {
 	for _, c := range s.list {
 		if c.q != nil && c.ready {
 			c.q.DetachNode(run)
+			s.mark(c)
+		}
+	}
+}
+
+// over ends for good what a node's run had here: it is fenced.
+func (s *Shard) over(run core.Incarnation) {
+	for _, c := range s.list {
+		if c.q != nil && c.ready {
+			c.q.Over(run)
 			s.mark(c)
 		}
 	}

@@ -74,6 +74,7 @@ type Shard struct {
 	earlies   []earlyMessage
 	restored  bool // a checkpoint of the catalog was taken and is not followed yet
 	growing   bool
+	reporting bool
 }
 
 // New makes the shard of a node's run. Nothing is sent before the first Step.

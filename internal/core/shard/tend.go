@@ -22,12 +22,15 @@ func (s *Shard) wish(c *copyOf, w replica.InSyncChange) {
 }
 
 func (s *Shard) sendWishes() {
-	if len(s.wishes) == 0 || !s.member {
-		s.wishes = s.wishes[:0]
+	if len(s.wishes) == 0 {
 		return
 	}
 	ws := append([]catalog.InSyncChange(nil), s.wishes...)
 	s.wishes = s.wishes[:0]
+	if !s.member {
+		s.wished(ws, func(core.StreamID) bool { return false })
+		return
+	}
 	s.propose(catalog.InSync(ws), func(_ core.Index, b []byte, err error) {
 		r, bad := catalog.DecodeResult(b)
 		if err != nil || bad != nil {
@@ -37,17 +40,22 @@ func (s *Shard) sendWishes() {
 		for _, id := range r.IDs {
 			refused[id] = true
 		}
-		for _, w := range ws {
-			c := s.copies[w.Stream]
-			if w.Stream == core.CatalogStream {
-				c = s.agreed
-			}
-			if c != nil {
-				c.rep.Wished(replica.InSyncChange{Epoch: w.Epoch, Disk: w.Disk, Add: w.Add}, !refused[w.Stream])
-				s.mark(c)
-			}
-		}
+		s.wished(ws, func(id core.StreamID) bool { return !refused[id] })
 	})
+}
+
+// wished tells the copies what became of their wishes.
+func (s *Shard) wished(ws []catalog.InSyncChange, taken func(core.StreamID) bool) {
+	for _, w := range ws {
+		c := s.copies[w.Stream]
+		if w.Stream == core.CatalogStream {
+			c = s.agreed
+		}
+		if c != nil {
+			c.rep.Wished(replica.InSyncChange{Epoch: w.Epoch, Disk: w.Disk, Add: w.Add}, taken(w.Stream))
+			s.mark(c)
+		}
+	}
 }
 
 // catalogLed takes that the catalog has another leader, or none.

@@ -77,6 +77,32 @@ func (s *Shard) catalogChanged() {
 	if s.machine.Growing() && s.agreed.leads {
 		s.grow()
 	}
+	s.report()
+}
+
+// report says where this disk's copies end, of the streams of which every copy that
+// counts may lack something: once all have said so, the longest leads.
+func (s *Shard) report() {
+	if !s.member || s.reporting {
+		return
+	}
+	var ends []catalog.LogEnd
+	for _, id := range s.machine.Asked(s.cfg.Self.Disk) {
+		e := catalog.LogEnd{Stream: id}
+		if c := s.copies[id]; c != nil {
+			e.Index = c.rep.Status().Last
+			e.Epoch, _ = c.rep.Tail().EpochAt(e.Index)
+		}
+		ends = append(ends, e)
+	}
+	if len(ends) == 0 {
+		return
+	}
+	s.reporting = true
+	s.propose(catalog.Report(s.cfg.Self, ends), func(core.Index, []byte, error) {
+		s.reporting = false
+		s.timers.add(s.now.Mono+core.Second, s.report) // what is still asked is said again
+	})
 }
 
 // grow has streams given the copies they asked for, a bounded number an entry.
@@ -112,7 +138,7 @@ func (s *Shard) assignCatalog() {
 
 // nodesChanged takes that nodes came, went or were fenced.
 func (s *Shard) nodesChanged() {
-	nodes := s.machine.Nodes()
+	nodes := append([]core.NodeInfo(nil), s.machine.Nodes()...)
 	for i := range nodes {
 		n := &nodes[i]
 		n.Self = n.Node == s.cfg.Self.Node
@@ -125,7 +151,7 @@ func (s *Shard) nodesChanged() {
 			s.out.Dials = append(s.out.Dials, n.Node)
 		}
 		if !n.Alive && n.Incarnation != 0 {
-			s.detachNode(n.Incarnation)
+			s.over(n.Incarnation)
 		}
 	}
 	s.out.View.Nodes = nodes
@@ -151,6 +177,7 @@ func (s *Shard) memberNow() {
 			s.assign(c)
 		}
 	}
+	s.report()
 	for _, t := range s.sortedTargets() { // others have dropped what was attached
 		for _, hd := range t.holdings {
 			hd.asked = 0
