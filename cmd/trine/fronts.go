@@ -11,6 +11,7 @@ import (
 	"trine/internal/front/admin"
 	"trine/internal/front/amqp"
 	"trine/internal/front/amqp/api"
+	"trine/internal/front/gate"
 	"trine/internal/front/kafka"
 	"trine/internal/front/rocket"
 )
@@ -64,7 +65,14 @@ func (f *fronts) start(c *config, core front.Core, http *admin.Admin, log *slog.
 		return nil
 	}
 	if c.AMQP.Listen != off {
-		a := amqp.New(core, amqp.Options{Log: log})
+		g, err := gate.New(core.Cluster(), gate.Options{Log: log})
+		if err != nil {
+			return err
+		}
+		known, cancel := context.WithTimeout(context.Background(), time.Second)
+		_ = g.Await(known) // later logins wait for the users themselves
+		cancel()
+		a := amqp.New(core, amqp.Options{Gate: g, Log: log})
 		http.Handle("/api/", api.New(a))
 		if err := open("amqp", c.AMQP.Listen, a.Open); err != nil {
 			return err
