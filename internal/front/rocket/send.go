@@ -17,6 +17,8 @@ type send struct {
 	count int // messages
 	bytes int
 	tx    []byte                                         // the id of the transaction that it begins
+	tries []core.Record                                  // kept where a refusal is tried again: see retry
+	until core.Time                                      // and how long
 	then  func(now core.Now, a core.Appended, err error) // instead of the answer
 }
 
@@ -236,11 +238,11 @@ func (c *Conn) enter(s send, records []core.Record) {
 	}
 	a := core.Append{Stream: stream.ID, Ack: core.AckCommit, Records: records, WaitMax: c.f.o.SendWaitMax}
 	if !s.oneway || s.then != nil {
+		if s.group.elects() && s.until == 0 {
+			s.tries, s.until = records, c.w.Now().Mono+c.f.o.SendWaitMax
+		}
 		a.To, a.Token = c, uint64(c.slot(s))
-	}
-	c.w.Owe(s.bytes)
-	if a.To == nil {
-		c.w.Owe(-s.bytes)
+		c.w.Owe(s.bytes)
 	}
 	c.appends = append(c.appends, a)
 }
@@ -276,6 +278,7 @@ func (c *Conn) Appended(token uint64, a core.Appended, err error) {
 	c.free = append(c.free, uint32(token))
 	c.w.Owe(-s.bytes)
 	switch {
+	case c.retry(s, err):
 	case s.then != nil:
 		s.then(c.w.Now(), a, err)
 		c.endTurn(core.Now{})
@@ -286,6 +289,27 @@ func (c *Conn) Appended(token uint64, a core.Appended, err error) {
 		c.sent(&s, &a)
 	}
 	c.w.Wake()
+}
+
+const retryEvery = 20 * core.Millisecond
+
+// retry enters a send again that was refused while another leader is being found:
+// nothing was appended, and clients do not try the same queue a second time.
+func (c *Conn) retry(s send, err error) bool {
+	if s.tries == nil {
+		return false
+	}
+	switch core.KindOf(err) {
+	case core.NotLeader, core.NoLeader, core.Fenced, core.Refused, core.Unavailable:
+	default:
+		return false
+	}
+	now := c.w.Now().Mono
+	if now+retryEvery > s.until {
+		return false
+	}
+	c.at(now+retryEvery, func(core.Now) { c.enter(s, s.tries) })
+	return true
 }
 
 // sent answers a send whose append holds.
