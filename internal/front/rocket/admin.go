@@ -169,7 +169,8 @@ func (c *Conn) allTopicConfig(now core.Now) {
 			}
 		}
 	}
-	c.reply(map[string]any{"topicConfigTable": table, "dataVersion": dataVersion{Stamp: int64(now.Wall)}})
+	c.reply(map[string]any{"topicConfigTable": table,
+		"dataVersion": dataVersion{Stamp: int64(now.Wall)}})
 }
 
 // topicConfig takes code 351.
@@ -250,7 +251,8 @@ func (c *Conn) getBrokerConfig(now core.Now) {
 		confDLedger + "=" + strconv.FormatBool(g.Mode == ModeDLedger),
 		confCopies + "=" + strconv.Itoa(g.policy().Copies), confMode + "=" + string(g.Mode),
 		"autoCreateTopicEnable=" + strconv.FormatBool(!c.f.o.NoAuto), "autoCreateSubscriptionGroup=true",
-		"brokerPermission=" + strconv.Itoa(g.perm()), "defaultTopicQueueNums=" + strconv.Itoa(queuesTBW102),
+		"brokerPermission=" + strconv.Itoa(g.perm()),
+		"defaultTopicQueueNums=" + strconv.Itoa(queuesTBW102),
 		"maxMessageSize=" + strconv.Itoa(c.f.o.MessageMax), "fileReservedTime=72"}
 	c.answer(wire.Success, "").Bytes("version", encode(dataVersion{Stamp: int64(now.Wall)}))
 	c.endBody([]byte(strings.Join(lines, "\n") + "\n"))

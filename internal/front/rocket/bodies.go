@@ -48,7 +48,8 @@ func (p *bodyPool) with(do func(b *bodies)) {
 }
 
 // fetch reads one message and calls done on the node's loop. m is done's to keep.
-func (f *Front) fetch(s core.StreamID, offset core.Offset, done func(m *content, stamp core.Stamp, err error)) {
+func (f *Front) fetch(s core.StreamID, offset core.Offset, done func(m *content, stamp core.Stamp,
+	err error)) {
 	r := core.Read{Parts: []core.ReadPart{{Stream: s, From: offset, BytesMax: 1}}, BytesMax: 1}
 	f.core.Log().Read(r, func(as []core.ReadAnswer) {
 		a := &as[0]

@@ -20,7 +20,8 @@ import (
 
 func (s *served) producer(t *testing.T, group string) rocketmq.Producer {
 	t.Helper()
-	p, err := rocketmq.NewProducer(producer.WithNameServer([]string{s.addr}), producer.WithGroupName(group),
+	p, err := rocketmq.NewProducer(producer.WithNameServer([]string{s.addr}),
+		producer.WithGroupName(group),
 		producer.WithInstanceName(group+t.Name()))
 	if err != nil {
 		t.Fatal(err)

@@ -61,7 +61,8 @@ func (f *Front) Open(group string) func(w front.Wire) front.Conn {
 	}
 	return func(w front.Wire) front.Conn {
 		info := w.Info()
-		c := &Conn{f: f, w: w, id: info.ID, group: group, local: hostOf(info.Local), peer: hostOf(info.Remote),
+		c := &Conn{f: f, w: w, id: info.ID, group: group, local: hostOf(info.Local),
+			peer:  hostOf(info.Remote),
 			heard: w.Now().Mono}
 		return c
 	}
@@ -338,7 +339,8 @@ func (c *Conn) Closed(core.Now, error) {
 
 // request sends a request of ours. body may be nil; done nil sends it oneway.
 // Lock held.
-func (c *Conn) request(code int, fields func(w *wire.Writer), body []byte, done func(*wire.Command)) {
+func (c *Conn) request(code int, fields func(w *wire.Writer), body []byte,
+	done func(*wire.Command)) {
 	flag := int32(wire.FlagOneway)
 	c.opaque++
 	if done != nil {

@@ -106,7 +106,8 @@ func (c *Conn) searchOffset(core.Now) {
 	}
 	stamp := core.Stamp(c.cmd.Int("timestamp", 0))
 	again := func(a ask, kind core.FindKind) {
-		c.f.core.Log().Find(core.Find{Stream: q.stream.Load().ID, Kind: kind}, func(f core.Found, err error) {
+		c.f.core.Log().Find(core.Find{Stream: q.stream.Load().ID, Kind: kind}, func(f core.Found,
+			err error) {
 			c.locked(func(core.Now) { c.replyOffset(a, int64(f.Offset)) })
 		})
 	}
@@ -148,7 +149,10 @@ func (c *Conn) queryOffset(core.Now) {
 	}
 	group, a := c.cmd.Str("consumerGroup"), c.ask()
 	zero := c.cmd.Str("setZeroIfNotFound") != "false"
-	none := func() { c.failTo(a, wire.QueryNotFound, "not found, maybe this group consumes for the first time") }
+	none := func() {
+		c.failTo(a, wire.QueryNotFound,
+			"not found, maybe this group consumes for the first time")
+	}
 	c.f.offsets.current(func(err error) {
 		v, known := c.f.offsets.get(group, q)
 		if err == nil && !known && zero {

@@ -37,7 +37,8 @@ func serve(t *testing.T, o Options) *served {
 		t.Fatal(err)
 	}
 	nodes := b.Cluster().Nodes()
-	nodes[0].Addresses = map[string]string{addressName: fmt.Sprintf(":%d", l.Addr().(*net.TCPAddr).Port)}
+	nodes[0].Addresses = map[string]string{addressName: fmt.Sprintf(":%d",
+		l.Addr().(*net.TCPAddr).Port)}
 	b.SetNodes(nodes)
 	s := &served{Front: New(b, o), broker: b, addr: l.Addr().String()}
 	s.server = front.Serve(l, front.Options{Name: "rocket", Open: s.Open(""), Clock: b.Now})
@@ -81,7 +82,8 @@ func await(t *testing.T, what string, ok func() bool) {
 func (s *served) makeTopic(t *testing.T, name string, queues int) {
 	t.Helper()
 	done := make(chan error, 1)
-	s.ensure(&change{topic: name, wishes: []wish{{homeGroup(1), queues, queues, 6}}}, func(err error) { done <- err })
+	s.ensure(&change{topic: name, wishes: []wish{{homeGroup(1), queues, queues, 6}}},
+		func(err error) { done <- err })
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,8 @@ func (c *Conn) unlockQueues(core.Now) {
 }
 
 // changeLocks changes a group's locks, again and again while others are faster.
-func (c *Conn) changeLocks(change func(*lockDoc, *lockBody, core.Stamp) ([]lockQueue, bool), list bool) {
+func (c *Conn) changeLocks(change func(*lockDoc, *lockBody, core.Stamp) ([]lockQueue, bool),
+	list bool) {
 	b := &lockBody{}
 	if err := json.Unmarshal(c.cmd.Body, b); err != nil || b.Group == "" || b.Client == "" {
 		c.fail(wire.SystemError, "the set of queues cannot be read")

@@ -1,6 +1,7 @@
 package rocket
 
 import (
+	"cmp"
 	"encoding/json"
 	"hash/maphash"
 	"net/url"
@@ -40,10 +41,28 @@ type members struct {
 	conns     map[*Conn]struct{}
 	byID      map[string]*Conn                  // the last connection of a client
 	producers map[string]map[*Conn]producerInfo // by producer group
+	consumers connsIn                           // by consumer group
 
 	puts    []memberPut // waiting for the Put that is on its way
 	putting bool
 	retryAt core.Time
+}
+
+// connsIn is the connections of this node that belong to each group.
+type connsIn map[string]map[*Conn]struct{}
+
+func (in connsIn) add(group string, c *Conn) {
+	if in[group] == nil {
+		in[group] = map[*Conn]struct{}{}
+	}
+	in[group][c] = struct{}{}
+}
+
+func (in connsIn) remove(group string, c *Conn) {
+	delete(in[group], c)
+	if len(in[group]) == 0 {
+		delete(in, group)
+	}
 }
 
 // producerInfo is what a connection says of itself.
@@ -71,7 +90,7 @@ type memberPut struct {
 
 func newMembers() members {
 	return members{groups: map[string]*consumerGroup{}, conns: map[*Conn]struct{}{},
-		byID: map[string]*Conn{}, producers: map[string]map[*Conn]producerInfo{}}
+		byID: map[string]*Conn{}, producers: map[string]map[*Conn]producerInfo{}, consumers: connsIn{}}
 }
 
 // memberKey escapes what clients may put into names.
@@ -124,7 +143,8 @@ func (f *Front) memberChanged(d *core.Document) string {
 func (f *Front) memberJoined(name, client string, node core.NodeID, m *consumer) string {
 	g := f.members.groups[name]
 	if g == nil {
-		g = &consumerGroup{clients: map[string]map[core.NodeID]*consumer{}, filters: map[string]*groupFilter{}}
+		g = &consumerGroup{clients: map[string]map[core.NodeID]*consumer{},
+			filters: map[string]*groupFilter{}}
 		f.members.groups[name] = g
 	}
 	for _, s := range m.Subs {
@@ -174,7 +194,7 @@ func (f *Front) clients(group string) []string {
 
 // notifyMembers tells this node's members of a group that its members changed.
 func (f *Front) notifyMembers(group string) {
-	for _, c := range f.connsOf(func(c *Conn) bool { return true }) {
+	for _, c := range f.consumersOf(group) {
 		c.locked(func(core.Now) {
 			if c.reg[group] != nil {
 				c.request(wire.IdsChanged, func(w *wire.Writer) { w.Str("consumerGroup", group) }, nil, nil)
@@ -183,17 +203,16 @@ func (f *Front) notifyMembers(group string) {
 	}
 }
 
-// connsOf gives the connections that a client announced itself by. want is called
-// under Front.mu and may read only what never changes.
-func (f *Front) connsOf(want func(c *Conn) bool) []*Conn {
+// consumersOf gives the connections of a consumer group on this node, in the order
+// in which they came.
+func (f *Front) consumersOf(group string) []*Conn {
 	f.mu.RLock()
-	defer f.mu.RUnlock()
-	var cs []*Conn
-	for c := range f.members.conns {
-		if want(c) {
-			cs = append(cs, c)
-		}
+	cs := make([]*Conn, 0, len(f.members.consumers[group]))
+	for c := range f.members.consumers[group] {
+		cs = append(cs, c)
 	}
+	f.mu.RUnlock()
+	slices.SortFunc(cs, func(a, b *Conn) int { return cmp.Compare(a.id, b.id) })
 	return cs
 }
 
@@ -212,6 +231,9 @@ func (f *Front) closed(c *Conn) {
 	for group := range c.producers {
 		f.produceNoMore(c, group)
 	}
+	for group := range c.reg {
+		f.members.consumers.remove(group, c)
+	}
 	last := f.members.byID[c.client] == c
 	if last {
 		delete(f.members.byID, c.client)
@@ -223,6 +245,13 @@ func (f *Front) closed(c *Conn) {
 		}
 	}
 	c.reg = nil
+}
+
+// consumes notes a connection's consumer group, before its member document is put.
+func (f *Front) consumes(c *Conn, group string) {
+	f.mu.Lock()
+	f.members.consumers.add(group, c)
+	f.mu.Unlock()
 }
 
 // produces notes a connection's producer group.
@@ -252,7 +281,7 @@ func (f *Front) producersOf(group string) []*Conn {
 		cs = append(cs, c)
 	}
 	f.mu.RUnlock()
-	slices.SortFunc(cs, func(a, b *Conn) int { return int(int64(a.id) - int64(b.id)) })
+	slices.SortFunc(cs, func(a, b *Conn) int { return cmp.Compare(a.id, b.id) })
 	return cs
 }
 
@@ -385,6 +414,7 @@ func (c *Conn) heartbeat(core.Now) {
 			continue
 		}
 		c.reg[g.Group] = m
+		c.f.consumes(c, g.Group)
 		wait += c.register(g.Group, m, done)
 	}
 	done(nil)
@@ -428,6 +458,9 @@ func (c *Conn) unregister(core.Now) {
 		return
 	}
 	delete(c.reg, group)
+	c.f.mu.Lock()
+	c.f.members.consumers.remove(group, c)
+	c.f.mu.Unlock()
 	c.f.leave(group, client, func(err error) {
 		c.locked(func(core.Now) { c.failTo(a, wire.Success, "") })
 	})

@@ -116,7 +116,13 @@ func (m *content) readHeader(b []byte) bool {
 	}
 	ok := true
 	signed := func() int64 { v, n := binary.Varint(b); ok = ok && n > 0; b = b[max(n, 0):]; return v }
-	unsigned := func() uint64 { v, n := binary.Uvarint(b); ok = ok && n > 0; b = b[max(n, 0):]; return v }
+	unsigned := func() uint64 {
+		v, n := binary.Uvarint(b)
+		ok = ok && n > 0
+		b = b[max(n,
+			0):]
+		return v
+	}
 	b = b[1:]
 	m.flag = int32(signed())
 	m.sysFlag = int32(uint32(unsigned()))
@@ -174,7 +180,8 @@ func (m *content) readForeign(r *core.Record, scratch []byte) []byte {
 }
 
 // stored makes m a message at its place.
-func (m *content) stored(q *queue, offset core.Offset, stamp core.Stamp, store wire.Host) wire.Message {
+func (m *content) stored(q *queue, offset core.Offset, stamp core.Stamp,
+	store wire.Host) wire.Message {
 	return wire.Message{Queue: int32(q.id), Flag: m.flag, QueueOffset: int64(offset),
 		Physical: wire.PhysicalOf(q.number, int64(offset)), SysFlag: m.sysFlag,
 		BornMs: m.bornMs, Born: m.born, StoreMs: int64(stamp), Store: store,

@@ -130,7 +130,8 @@ func (p *place) broker(cluster string) wire.RouteBroker {
 	if !p.master {
 		id = 1
 	}
-	return wire.RouteBroker{Cluster: cluster, Name: p.group.name, Addrs: []wire.BrokerAddr{{ID: id, Addr: p.addr}}}
+	return wire.RouteBroker{Cluster: cluster, Name: p.group.name, Addrs: []wire.BrokerAddr{{ID: id,
+		Addr: p.addr}}}
 }
 
 // topicRoute takes code 105.

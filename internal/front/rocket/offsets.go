@@ -173,7 +173,8 @@ func (o *offsets) current(do func(err error)) {
 			do(err)
 			return
 		}
-		o.f.core.Log().Find(core.Find{Stream: s.ID, Kind: core.FindEnd}, func(found core.Found, err error) {
+		o.f.core.Log().Find(core.Find{Stream: s.ID, Kind: core.FindEnd}, func(found core.Found,
+			err error) {
 			if err != nil {
 				do(err)
 				return

@@ -287,9 +287,11 @@ func (p *pull) moved() {
 	end := a.Committed
 	switch {
 	case p.from < a.Start:
-		p.empty(wire.PullOffsetMoved, a.Start, fmt.Sprintf("offset %d is below the first, %d", p.from, a.Start))
+		p.empty(wire.PullOffsetMoved, a.Start, fmt.Sprintf("offset %d is below the first, %d", p.from,
+			a.Start))
 	case p.from > end:
-		p.empty(wire.PullOffsetMoved, max(end, a.Start), fmt.Sprintf("offset %d is beyond the last, %d", p.from, end))
+		p.empty(wire.PullOffsetMoved, max(end, a.Start), fmt.Sprintf("offset %d is beyond the last, %d",
+			p.from, end))
 	default:
 		p.empty(wire.PullNotFound, p.from, "no new message")
 	}

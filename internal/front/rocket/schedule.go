@@ -10,7 +10,8 @@ import (
 )
 
 // delays are the levels of delay in ms, from level 1 on.
-var delays = [...]int64{1e3, 5e3, 10e3, 30e3, 60e3, 2 * 60e3, 3 * 60e3, 4 * 60e3, 5 * 60e3, 6 * 60e3,
+var delays = [...]int64{1e3, 5e3, 10e3, 30e3, 60e3, 2 * 60e3, 3 * 60e3, 4 * 60e3, 5 * 60e3,
+	6 * 60e3,
 	7 * 60e3, 8 * 60e3, 9 * 60e3, 10 * 60e3, 20 * 60e3, 30 * 60e3, 3600e3, 2 * 3600e3}
 
 // delayQueue gives the queue of scheduleTopic in which a level waits.

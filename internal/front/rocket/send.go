@@ -236,7 +236,8 @@ func (c *Conn) enter(s send, records []core.Record) {
 		c.refuse(s, &core.Error{Op: "send", Name: s.queue.name, Kind: core.NoLeader})
 		return
 	}
-	a := core.Append{Stream: stream.ID, Ack: core.AckCommit, Records: records, WaitMax: c.f.o.SendWaitMax}
+	a := core.Append{Stream: stream.ID, Ack: core.AckCommit, Records: records,
+		WaitMax: c.f.o.SendWaitMax}
 	if !s.oneway || s.then != nil {
 		if s.group.elects() && s.until == 0 {
 			s.tries, s.until = records, c.w.Now().Mono+c.f.o.SendWaitMax
@@ -352,7 +353,8 @@ func (f *Front) uniqueKey(now core.Now) string {
 	const digits = "0123456789ABCDEF"
 	n := f.pick()
 	var b [32]byte
-	parts := [4]uint32{uint32(f.core.Self().Incarnation), uint32(f.core.Self().Node), uint32(now.Wall), n}
+	parts := [4]uint32{uint32(f.core.Self().Incarnation), uint32(f.core.Self().Node),
+		uint32(now.Wall), n}
 	for i, p := range parts {
 		for j := range 8 {
 			b[i*8+7-j] = digits[p&15]

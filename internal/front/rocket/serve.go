@@ -50,7 +50,8 @@ func (f *Front) Serve(l Listen) *Service {
 	if l.Clock == nil {
 		l.Clock = front.SystemClock()
 	}
-	s := &Service{Front: f, l: l, stop: make(chan struct{}), open: map[int]bool{}, failed: map[int]bool{}}
+	s := &Service{Front: f, l: l, stop: make(chan struct{}), open: map[int]bool{},
+		failed: map[int]bool{}}
 	f.Tick(l.Clock())
 	for _, one := range []net.Listener{l.NameServer, l.Broker} {
 		if one != nil {

@@ -67,7 +67,8 @@ func (c *Conn) runtimeInfo(now core.Now) {
 		"msgPutTotalYesterdayMorning": "0", "msgGetTotalYesterdayMorning": "0",
 		"sendThreadPoolQueueSize": "0", "pullThreadPoolQueueSize": "0", // nothing waits in pools here
 		"sendThreadPoolQueueHeadWaitTimeMills": "0", "pullThreadPoolQueueHeadWaitTimeMills": "0",
-		"clientConnections": n(int64(conns)), "consumerGroups": n(int64(groups)), "topics": n(int64(topics)),
+		"clientConnections": n(int64(conns)), "consumerGroups": n(int64(groups)),
+		"topics":    n(int64(topics)),
 		"trineMode": string(f.group(c.group).Mode)}
 	c.reply(map[string]any{"table": table})
 }
@@ -102,7 +103,8 @@ func (f *Front) survey(qs []*queue, stamp core.Stamp, done func([]ends)) {
 			id = st.ID
 		}
 		for _, kind := range kinds {
-			f.core.Log().Find(core.Find{Stream: id, Kind: kind, Stamp: stamp}, func(found core.Found, err error) {
+			f.core.Log().Find(core.Find{Stream: id, Kind: kind, Stamp: stamp}, func(found core.Found,
+				err error) {
 				e := &es[i]
 				switch {
 				case err != nil:
@@ -264,7 +266,7 @@ func (f *Front) tellReset(topic, group string, es []ends) {
 		body = strconv.AppendInt(append(body, ':'), int64(es[i].at), 10)
 	}
 	body = append(body, '}', '}')
-	for _, m := range f.connsOf(func(*Conn) bool { return true }) {
+	for _, m := range f.consumersOf(group) {
 		m.locked(func(core.Now) {
 			if m.reg[group] == nil {
 				return

@@ -71,7 +71,8 @@ func (f *Front) subChanged(d *core.Document) {
 // updateSub takes code 200.
 func (c *Conn) updateSub(core.Now) {
 	s := newSub("")
-	if err := json.Unmarshal(c.cmd.Body, s); err != nil || checkTopicName(retryPrefix+s.Name) != nil || s.Name == "" {
+	if err := json.Unmarshal(c.cmd.Body, s); err != nil ||
+		checkTopicName(retryPrefix+s.Name) != nil || s.Name == "" {
 		c.fail(wire.InvalidParameter, "the consumer group's settings cannot be read, or its name is none")
 		return
 	}

@@ -280,7 +280,8 @@ func (f *Front) group(name string) *group {
 func (f *Front) groupLocked(name string) *group {
 	g := &group{name: name}
 	if n, ok := strings.CutPrefix(name, "broker-"); ok {
-		if id, err := strconv.ParseInt(n, 10, 32); err == nil && id > 0 && homeGroup(core.NodeID(id)) == name {
+		if id, err := strconv.ParseInt(n, 10, 32); err == nil && id > 0 &&
+			homeGroup(core.NodeID(id)) == name {
 			g.home = core.NodeID(id)
 		}
 	}

@@ -327,7 +327,8 @@ func (t *transactions) ask(q *queue, at core.Offset, stamp core.Stamp, m *conten
 func (t *transactions) giveUp(h *halves, at core.Offset) {
 	op := content{body: strconv.AppendInt(nil, int64(at), 10), props: []byte("TAGS\x01d\x02"),
 		bornMs: int64(t.f.clock().Wall)}
-	t.f.o.Log.Warn("transaction given up: no producer knew its outcome", "group", h.half.group, "offset", at)
+	t.f.o.Log.Warn("transaction given up: no producer knew its outcome", "group", h.half.group,
+		"offset", at)
 	t.f.ensure(&change{topic: opTopic, grow: true, wishes: []wish{systemWish(opTopic, h.half.group)}},
 		func(err error) {
 			q := t.f.queueAt(opTopic, h.half.group, 0)

@@ -25,10 +25,12 @@ func TestJSONHeaderOfARealClientIsRead(t *testing.T) {
 	if err := c.Parse(b); err != nil {
 		t.Fatal(err)
 	}
-	if c.Code != 10 || c.Language != 9 || c.Version != 317 || c.Opaque != 7 || string(c.Body) != "body" {
+	if c.Code != 10 || c.Language != 9 || c.Version != 317 || c.Opaque != 7 ||
+		string(c.Body) != "body" {
 		t.Fatalf("read %+v", c)
 	}
-	if c.Str("topic") != "t" || c.Int("queueId", -1) != 3 || c.Int("bornTimestamp", 0) != 1700000000000 {
+	if c.Str("topic") != "t" || c.Int("queueId", -1) != 3 || c.Int("bornTimestamp",
+		0) != 1700000000000 {
 		t.Fatalf("fields %s", c.Fields)
 	}
 	props := c.Get("properties")
@@ -40,7 +42,8 @@ func TestJSONHeaderOfARealClientIsRead(t *testing.T) {
 func TestFastjsonsOdditiesAreRead(t *testing.T) {
 	var c Command
 	err := c.Parse(frameOf(`{ code : 34 , "remark":null, "nested":{"a":[1,{"b":"]}"}]},`+
-		`"extFields":{"n":5,"b":true,"none":null,"o":{"x":1},"s":"\x41\/\uD83D\uDE00\uD83Dx"},flag:1}`, ""))
+		`"extFields":{"n":5,"b":true,"none":null,"o":{"x":1},"s":"\x41\/\uD83D\uDE00\uD83Dx"},flag:1}`,
+		""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,8 +128,9 @@ func TestImpossibleLengthsAreRefusedAtOnce(t *testing.T) {
 }
 
 func sample() Message {
-	return Message{Queue: 3, Flag: 9, QueueOffset: 42, Physical: PhysicalOf(7, 42), SysFlag: SysCompressed,
-		BornMs: 1700000000001, Born: Host{IP: [16]byte{127, 0, 0, 1}, Port: 5555},
+	return Message{Queue: 3, Flag: 9, QueueOffset: 42, Physical: PhysicalOf(7, 42),
+		SysFlag: SysCompressed,
+		BornMs:  1700000000001, Born: Host{IP: [16]byte{127, 0, 0, 1}, Port: 5555},
 		StoreMs: 1700000000002, Store: Host{IP: [16]byte{127, 0, 0, 2}, Port: 10911},
 		Reconsumed: 1, Prepared: 8, Body: []byte("hello"), Topic: []byte("topic"),
 		Props: []byte("TAGS\x01a\x02")}
@@ -146,7 +150,8 @@ func TestStoredMessageHasTheLayoutOfTheNotes(t *testing.T) {
 	if !bytes.Equal(b[48:52], []byte{127, 0, 0, 1}) || be.Uint32(b[52:]) != 5555 {
 		t.Fatalf("born host % x", b[48:56])
 	}
-	if be.Uint32(b[84:]) != 5 || string(b[88:93]) != "hello" || b[93] != 5 || string(b[94:99]) != "topic" ||
+	if be.Uint32(b[84:]) != 5 || string(b[88:93]) != "hello" || b[93] != 5 ||
+		string(b[94:99]) != "topic" ||
 		be.Uint16(b[99:]) != 7 {
 		t.Fatalf("% x", b[84:])
 	}
@@ -203,7 +208,8 @@ func TestBatchBodyIsWalked(t *testing.T) {
 
 func TestPropertiesAreFoundAndReplaced(t *testing.T) {
 	p := []byte("KEYS\x01a b\x02XKEYS\x01no\x02junk\x02\x01x\x02TAGS\x01t") // no trailing separator
-	for name, want := range map[string]string{"KEYS": "a b", "XKEYS": "no", "TAGS": "t", "EYS": "", "junk": ""} {
+	for name, want := range map[string]string{"KEYS": "a b", "XKEYS": "no", "TAGS": "t", "EYS": "",
+		"junk": ""} {
 		if got := string(Prop(p, name)); got != want {
 			t.Errorf("%s: %q", name, got)
 		}

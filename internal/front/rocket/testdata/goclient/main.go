@@ -34,7 +34,8 @@ func main() {
 		rlog.SetLogLevel("fatal")
 	}
 	servers := primitive.NamesrvAddr(strings.Split(*names, ";"))
-	p, err := rocketmq.NewProducer(producer.WithNameServer(servers), producer.WithGroupName("goclient-p"))
+	p, err := rocketmq.NewProducer(producer.WithNameServer(servers),
+		producer.WithGroupName("goclient-p"))
 	check(err)
 	check(p.Start())
 	var mu sync.Mutex
@@ -63,12 +64,15 @@ func main() {
 	}
 	wg.Wait()
 	took := time.Since(start)
-	fmt.Printf("sent %d, failed %d, in %v: %.0f/s\n", len(acked), failed.Load(), took.Round(time.Millisecond),
+	fmt.Printf("sent %d, failed %d, in %v: %.0f/s\n", len(acked), failed.Load(),
+		took.Round(time.Millisecond),
 		float64(len(acked))/took.Seconds())
 
 	got := map[string]int{}
-	c, err := rocketmq.NewPushConsumer(consumer.WithNameServer(servers), consumer.WithGroupName(*group),
-		consumer.WithConsumerOrder(*ordered), consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset))
+	c, err := rocketmq.NewPushConsumer(consumer.WithNameServer(servers),
+		consumer.WithGroupName(*group),
+		consumer.WithConsumerOrder(*ordered),
+		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset))
 	check(err)
 	check(c.Subscribe(*topic, consumer.MessageSelector{}, func(_ context.Context,
 		ms ...*primitive.MessageExt) (consumer.ConsumeResult, error) {

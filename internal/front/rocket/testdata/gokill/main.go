@@ -56,11 +56,13 @@ func main() {
 	}
 	fmt.Printf("acked %d, failed calls %d (first: %v), longest gap %v\n", len(acked), failed, firstErr,
 		longest.Round(time.Millisecond))
-	c, err := rocketmq.NewPullConsumer(consumer.WithNameServer(servers), consumer.WithGroupName("gokill-"+run))
+	c, err := rocketmq.NewPullConsumer(consumer.WithNameServer(servers),
+		consumer.WithGroupName("gokill-"+run))
 	_ = c
 	done := make(chan struct{})
 	got := make(chan string, 1<<16)
-	pc, err := rocketmq.NewPushConsumer(consumer.WithNameServer(servers), consumer.WithGroupName("gokill-"+run),
+	pc, err := rocketmq.NewPushConsumer(consumer.WithNameServer(servers),
+		consumer.WithGroupName("gokill-"+run),
 		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset))
 	if err != nil {
 		panic(err)

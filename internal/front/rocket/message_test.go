@@ -1,0 +1,123 @@
+package rocket
+
+import (
+	"testing"
+
+	"trine/internal/core"
+	"trine/internal/core/record"
+	"trine/internal/front/rocket/wire"
+)
+
+func TestMessageSurvivesBeingARecord(t *testing.T) {
+	in := content{flag: -3, sysFlag: wire.SysCompressed, bornMs: 1700000000000, reconsumed: 2,
+		prepared: 9,
+		born:     wire.Host{IP: [16]byte{127, 0, 0, 9}, Port: 5}, body: []byte("body"),
+		props: []byte("TAGS\x01t\x02KEYS\x01k1 k2\x02")}
+	var b record.Builder
+	b.Reset(0, 0, 1700000000005)
+	r := in.record(&slab{})
+	b.Add(&r[0])
+	got, err := record.One(b.Finish(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got.Key) != "k1 k2" || string(got.Value) != "body" || got.Stamp != 1700000000005 {
+		t.Fatalf("the record is %+v", got)
+	}
+	var out content
+	out.read(&got, nil)
+	if out.flag != -3 || out.sysFlag != in.sysFlag || out.bornMs != in.bornMs || out.reconsumed != 2 ||
+		out.prepared != 9 || out.born != in.born || string(out.body) != "body" ||
+		string(out.props) != string(in.props) {
+		t.Fatalf("read back %+v", out)
+	}
+}
+
+func TestForeignRecordIsAMessageToo(t *testing.T) {
+	r := core.Record{Stamp: 77, Key: []byte("order-1"), Value: []byte("v"), Headers: []core.Header{
+		{Key: "traceparent", Value: []byte("00-ab")}, {Key: "twice", Value: []byte("a")},
+		{Key: "twice", Value: []byte("b")}, {Key: "raw", Value: []byte{0xff, 1}},
+		{Key: "bad\x01name", Value: []byte("x")}, {Key: bodyHeader, Value: []byte{9, 9}}}}
+	var m content
+	m.read(&r, nil)
+	want := "KEYS\x01order-1\x02traceparent\x0100-ab\x02twice\x01b\x02raw\x01ff01\x02"
+	if string(m.props) != want || string(m.body) != "v" || m.bornMs != 77 {
+		t.Fatalf("read %+v with %q", m, m.props)
+	}
+	m.read(&core.Record{}, nil)
+	if m.body != nil || len(m.props) != 0 {
+		t.Fatalf("an empty record is %+v", m)
+	}
+}
+
+func FuzzContent(f *testing.F) {
+	in := content{body: []byte("b"), props: []byte("A\x01b\x02")}
+	f.Add(in.record(&slab{})[0].Headers[0].Value, []byte("key"), []byte("v"))
+	f.Fuzz(func(t *testing.T, header, key, value []byte) {
+		var m content
+		m.read(&core.Record{Key: key, Value: value, Headers: []core.Header{{Key: bodyHeader,
+			Value: header},
+			{Key: string(key), Value: value}}}, nil)
+		s := m.stored(&queue{topicBytes: []byte("t")}, 1, 2, wire.Host{})
+		if _, _, err := wire.ParseMessage(wire.AppendMessage(nil, &s)); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestModesArePoliciesOfTheTable(t *testing.T) {
+	for _, one := range []struct {
+		mode GroupConf
+		want core.Policy
+	}{
+		{GroupConf{Mode: ModeSingle}, core.Single(core.FlushLazy)},
+		{GroupConf{Mode: ModeSingle, Flush: true}, core.Single(core.FlushEach)},
+		{GroupConf{Mode: ModeAsync}, core.Primary(2, core.FlushLazy)},
+		{GroupConf{Mode: ModeSync}, core.Pair(2, 1, core.FlushLazy)},
+		{GroupConf{Mode: ModeStrict}, core.Pair(2, 2, core.FlushLazy)},
+		{GroupConf{Mode: ModeDLedger}, core.Majority(3)},
+	} {
+		if got := one.mode.policy(); got != one.want || one.mode.check() != nil {
+			t.Errorf("%+v: %+v, %v", one.mode, got, one.mode.check())
+		}
+	}
+	for _, bad := range []GroupConf{{}, {Mode: "raft"}, {Mode: ModeSingle, Copies: 2},
+		{Mode: ModeAsync, Promote: true}} {
+		if bad.check() == nil {
+			t.Errorf("%+v was taken", bad)
+		}
+	}
+}
+
+func TestGroupsAddressIsALivingNodes(t *testing.T) {
+	s := serve(t, Options{})
+	node := func(id core.NodeID, alive bool) core.NodeInfo {
+		return core.NodeInfo{Peer: core.Peer{Node: id, Incarnation: core.Incarnation(id)}, Alive: alive,
+			Addresses: map[string]string{addressName: "10.0.0." + itoa(int(id)) + ":10911"}}
+	}
+	c := &Conn{f: s.Front}
+	for _, one := range []struct {
+		mode   Mode
+		alive  [3]bool
+		addr   string // "": none
+		master bool
+	}{
+		{ModeSingle, [3]bool{true, true, true}, "10.0.0.1:10911", true},
+		{ModeSingle, [3]bool{false, true, true}, "", false},
+		{ModeAsync, [3]bool{false, true, true}, "10.0.0.2:10921", false}, // reads only
+		{ModeDLedger, [3]bool{true, true, true}, "10.0.0.1:10911", true},
+		{ModeDLedger, [3]bool{false, true, true}, "10.0.0.2:10921", true},
+		{ModeDLedger, [3]bool{false, false, true}, "10.0.0.3:10921", true},
+	} {
+		g := &group{name: "broker-1", home: 1}
+		g.GroupConf = GroupConf{Mode: one.mode, Nodes: []core.NodeID{1, 2, 3}}
+		var nodes []core.NodeInfo
+		for i, a := range one.alive {
+			nodes = append(nodes, node(core.NodeID(i+1), a))
+		}
+		p, ok := s.placeOf(c, g, nodes)
+		if ok != (one.addr != "") || p.addr != one.addr || ok && p.master != one.master {
+			t.Errorf("%s with %v: %q %v %v", one.mode, one.alive, p.addr, p.master, ok)
+		}
+	}
+}
