@@ -30,6 +30,8 @@ type config struct {
 	RocketMQ rocketConfig `toml:"rocketmq"`
 	HTTP     httpConfig   `toml:"http"`
 	TLS      tlsConfig    `toml:"tls"`
+
+	volatile bool // the drill's: what is not flushed is lost with the process
 }
 
 type amqpConfig struct {
@@ -108,6 +110,9 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.TLS.Cert, "tls-cert", c.TLS.Cert, "certificate for connections between nodes")
 	f.StringVar(&c.TLS.Key, "tls-key", c.TLS.Key, "its key")
 	f.StringVar(&c.TLS.CA, "tls-ca", c.TLS.CA, "who signs the other nodes' certificates")
+	f.BoolVar(&c.volatile, "unsafe-volatile-writes", c.volatile,
+		"keep writes in memory until they are flushed: the process's end is a power cut")
+	_ = f.MarkHidden("unsafe-volatile-writes") // it is there
 }
 
 // load reads a file into c; the flags that were given stand above it.

@@ -18,6 +18,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/front/admin"
+	"trine/internal/journal"
 	"trine/internal/node"
 )
 
@@ -135,7 +136,12 @@ func (s *server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.node, err = node.Start(ctx, node.Config{Node: core.NodeID(c.Node), Dir: c.Data, Listen: c.Listen,
+	files := journal.OSFS()
+	if c.volatile {
+		s.log.Warn("writes are kept in memory until they are flushed: for drills only")
+		files = journal.VolatileFS(files)
+	}
+	s.node, err = node.Start(ctx, node.Config{FS: files, Node: core.NodeID(c.Node), Dir: c.Data, Listen: c.Listen,
 		Advertise: c.linkAddress(), Peers: peers, Rack: c.Rack, Addresses: c.addresses(), Log: s.log,
 		ServerTLS: serverTLS, ClientTLS: clientTLS})
 	if err != nil {
