@@ -1,17 +1,6 @@
 // Package amqp speaks AMQP 0-9-1 with RabbitMQ's extensions over the seam.
 //
-// A queue is a stream, and nothing else: how it was declared stands in its labels.
-// Exchanges, bindings, virtual hosts and policies are documents:
-//
-//	stream    amqp/q/VHOST/QUEUE           labels: how the queue was declared
-//	document  amqp/x/VHOST/EXCHANGE        type, flags, arguments
-//	          amqp/b/VHOST/SOURCE/q|e/DESTINATION/KEY/ARGS
-//	          amqp/v/VHOST                 a virtual host beside /
-//	          amqp/p/VHOST/POLICY          pattern, priority, definition
-//
-// A binding names the stream and the exchange's revision that it was made for, so
-// that one left behind binds nothing that later bears the same name.
-//
+// What is declared stands in the catalog, as streams and documents (topology).
 // Every node compiles the routes from its own copy of the catalog (view). A
 // connection (conn) is a front.Conn: it has no goroutine. What one Feed has to
 // append and to settle is handed to the core together. A channel that waits for an
@@ -20,7 +9,6 @@ package amqp
 
 import (
 	"crypto/rand"
-	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -28,6 +16,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/front"
+	"trine/internal/front/amqp/topology"
 )
 
 // Options are what the front end is told. Zero fields take the defaults.
@@ -48,7 +37,7 @@ type Options struct {
 type Front struct {
 	core front.Core
 	o    Options
-	view *view
+	view *topology.View
 	log  *slog.Logger
 
 	lastConsumer atomic.Uint64
@@ -89,10 +78,10 @@ func New(c front.Core, o Options) *Front {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	f := &Front{core: c, o: o, view: newView(), log: o.Log, conns: map[*conn]struct{}{}}
-	c.Cluster().Watch(documentPrefix, f.documents)
-	c.Streams().Watch(documentPrefix, f.streamChanged)
-	c.OnForward(documentPrefix, f.forward)
+	f := &Front{core: c, o: o, view: topology.NewView(), log: o.Log, conns: map[*conn]struct{}{}}
+	c.Cluster().Watch(topology.DocumentPrefix, f.documents)
+	c.Streams().Watch(topology.DocumentPrefix, f.streamChanged)
+	c.OnForward(topology.DocumentPrefix, f.forward)
 	return f
 }
 
@@ -119,9 +108,6 @@ func (f *Front) nextConsumer() core.ConsumerID {
 // consumerSpace sets this front end's consumers apart from those of others on the
 // same node.
 const consumerSpace = 1
-
-// nodeName is a node's name as clients see it.
-func nodeName(n core.NodeID) string { return fmt.Sprintf("trine@node%d", n) }
 
 // alive says whether a node is.
 func (f *Front) alive(n core.NodeID) bool {

@@ -7,13 +7,6 @@ import (
 	"trine/internal/front/amqp/wire"
 )
 
-// The kinds of queue, as x-queue-type names them.
-const (
-	classic  = "classic"
-	quorum   = "quorum"
-	streamed = "stream"
-)
-
 // rule says what an argument of queue.declare may be.
 type rule struct {
 	name   string
@@ -167,9 +160,9 @@ func checkDeclaration(m *wire.QueueDeclare, kind string, of subject) error {
 	return nil
 }
 
-// checkEquivalence compares a declaration with the first one.
-func (q *queue) checkEquivalence(m *wire.QueueDeclare, kind string) error {
-	of := subject{"queue", q.name, q.vhost}
+// sameQueue compares a declaration with the first one.
+func sameQueue(q *queue, m *wire.QueueDeclare, kind string) error {
+	of := subject{"queue", q.Name, q.VHost}
 	if m.Durable != q.Durable {
 		return inequivalent("durable", of, quotedBool(m.Durable), quotedBool(q.Durable))
 	}
@@ -218,10 +211,4 @@ func textArg(args wire.Table, name string) string {
 	v, _ := args.Get(name)
 	b, _ := v.Text()
 	return string(b)
-}
-
-func boolArg(args wire.Table, name string) bool {
-	v, _ := args.Get(name)
-	b, _ := v.Bool()
-	return b
 }

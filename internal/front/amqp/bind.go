@@ -2,10 +2,10 @@ package amqp
 
 import (
 	"encoding/json"
-	"slices"
 
 	"trine/internal/core"
 	"trine/internal/front/amqp/route"
+	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
 )
 
@@ -82,13 +82,13 @@ func (r *bindRequest) refuseDefaults() error {
 func (ch *channel) ends(r *bindRequest) (x *exchange, q *queue, to *exchange, err error) {
 	v, vhost := ch.c.f.view, ch.c.vhost
 	if r.toQueue {
-		if q = v.queue(vhost, r.dest); q == nil {
+		if q = v.Queue(vhost, r.dest); q == nil {
 			return nil, nil, nil, noQueue(r.dest, vhost)
 		}
-	} else if to = v.exchange(vhost, r.dest); to == nil {
+	} else if to = v.Exchange(vhost, r.dest); to == nil {
 		return nil, nil, nil, noExchange(r.dest, vhost)
 	}
-	if x = v.exchange(vhost, r.source); x == nil {
+	if x = v.Exchange(vhost, r.source); x == nil {
 		return nil, nil, nil, noExchange(r.source, vhost)
 	}
 	return x, q, to, nil
@@ -110,25 +110,25 @@ func (ch *channel) bindNow(r *bindRequest) error {
 	if err != nil {
 		return err
 	}
-	doc := bindingDoc{Source: r.source, Destination: r.dest, ToQueue: r.toQueue, Key: r.key,
-		Arguments: r.args, SourceRevision: x.revision}
+	doc := topology.BindingDoc{Source: r.source, Destination: r.dest, ToQueue: r.toQueue, Key: r.key,
+		Arguments: r.args, SourceRevision: x.Revision}
 	var owner core.Owner
 	if q != nil {
 		if err := c.mayUse(q); err != nil {
 			return err
 		}
-		doc.Stream, owner = q.stream.ID, q.stream.Owner
+		doc.Stream, owner = q.Stream.ID, q.Stream.Owner
 	} else {
-		doc.DestRevision = to.revision
+		doc.DestRevision = to.Revision
 	}
-	if x.kind == route.Headers {
+	if x.Kind == route.Headers {
 		if _, text, ok := route.MatchKindOf(r.args); !ok {
 			return wire.Errorf(wire.PreconditionFailed, "Invalid x-match field value <<\"%s\">>; "+
 				"expected all, any, all-with-x, or any-with-x", text)
 		}
 	}
-	key := bindingKey(c.vhost, r.source, r.toQueue, r.dest, r.key, r.args)
-	if c.f.view.bound(c.vhost, key) {
+	key := topology.BindingKey(c.vhost, r.source, r.toQueue, r.dest, r.key, r.args)
+	if c.f.view.Bound(c.vhost, key) {
 		r.ok()
 		return nil
 	}
@@ -141,7 +141,7 @@ func (ch *channel) bindNow(r *bindRequest) error {
 		if err != nil {
 			return unsure(err)
 		}
-		if r.tries++; r.tries < 4 && !c.f.view.bound(c.vhost, key) {
+		if r.tries++; r.tries < 4 && !c.f.view.Bound(c.vhost, key) {
 			// One end was deleted and made anew meanwhile: bind the new one.
 			return ch.whenSure(r.id, func() error { return ch.bindNow(r) })
 		}
@@ -151,32 +151,19 @@ func (ch *channel) bindNow(r *bindRequest) error {
 	return nil
 }
 
-// bound says whether a binding is there and in use.
-func (v *view) bound(vhost, key string) bool {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	h := v.vhosts[vhost]
-	return h != nil && h.bindings[key] != nil && h.bindings[key].linked
-}
-
 // unbind removes a binding; that it is not there is no error.
 func (ch *channel) unbind(r *bindRequest) error {
 	c := ch.c
 	if err := r.refuseDefaults(); err != nil {
 		return err
 	}
-	if q := c.f.view.queue(c.vhost, r.dest); r.toQueue && q != nil {
+	if q := c.f.view.Queue(c.vhost, r.dest); r.toQueue && q != nil {
 		if err := c.mayUse(q); err != nil {
 			return err
 		}
 	}
-	key := bindingKey(c.vhost, r.source, r.toQueue, r.dest, r.key, r.args)
-	changes := c.f.view.withoutBindings(c.vhost, nil, func(h *vhost) []*binding {
-		if b := h.bindings[key]; b != nil {
-			return []*binding{b}
-		}
-		return nil
-	})
+	key := topology.BindingKey(c.vhost, r.source, r.toQueue, r.dest, r.key, r.args)
+	changes := c.f.view.RemoveBinding(c.vhost, key)
 	if len(changes) == 0 {
 		if r.tries++; r.tries > 1 {
 			r.ok()
@@ -195,47 +182,4 @@ func (ch *channel) unbind(r *bindRequest) error {
 		return nil
 	})
 	return nil
-}
-
-// withoutBindings adds to changes the removal of the bindings picked, and of the
-// auto-delete exchanges that lose their last one by it.
-func (v *view) withoutBindings(vhost string, changes []core.Change,
-	pick func(*vhost) []*binding) []core.Change {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	h := v.vhosts[vhost]
-	if h == nil {
-		return changes
-	}
-	known := map[string]bool{}
-	for _, c := range changes {
-		known[c.Key] = true
-	}
-	work := slices.Clone(pick(h))
-	for n := 0; n < len(work); n++ {
-		b := work[n]
-		if known[b.document] {
-			continue
-		}
-		known[b.document] = true
-		changes = append(changes, core.Change{Key: b.document, Expect: core.AnyRevision})
-		x := h.exchanges[b.Source]
-		if x == nil || !x.AutoDelete || known[exchangeKey(vhost, x.name)] || !h.losesAll(x, work) {
-			continue
-		}
-		known[exchangeKey(vhost, x.name)] = true
-		changes = append(changes, core.Change{Key: exchangeKey(vhost, x.name), Expect: x.revision})
-		work = append(work, h.byTarget[x.name]...) // it takes the bindings to it along
-	}
-	return changes
-}
-
-// losesAll says whether all bindings from an exchange are among those that go.
-func (h *vhost) losesAll(x *exchange, going []*binding) bool {
-	for _, b := range h.bySource[x.name] {
-		if b.linked && !slices.Contains(going, b) {
-			return false
-		}
-	}
-	return true
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"trine/internal/core"
+	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
 )
 
@@ -35,7 +36,7 @@ type channel struct {
 	lastQueue string // what "" means in most methods
 	mode      mode
 	content   content
-	resolver  resolver
+	resolver  topology.Resolver
 	routes    routes
 	confirms  confirms
 	tx        tx

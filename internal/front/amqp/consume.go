@@ -58,7 +58,7 @@ func (ch *channel) qos(m *wire.BasicQos) error {
 		ch.shared = int(m.PrefetchCount)
 		for _, cs := range ch.order {
 			if w := windowOf(cs.prefetch, ch.shared); w != cs.window && !cs.noAck {
-				ch.c.f.core.Queue().Credit(core.Credit{Stream: cs.queue.stream.ID, Consumer: cs.id,
+				ch.c.f.core.Queue().Credit(core.Credit{Stream: cs.queue.Stream.ID, Consumer: cs.id,
 					Messages: w - cs.window})
 				cs.window = w
 			}
@@ -82,11 +82,11 @@ func (ch *channel) consume(m *wire.BasicConsume) error {
 	}
 	return ch.withQueue(m.ID(), name, func(q *queue) error {
 		if v, ok := m.Arguments.Get("x-priority"); ok && integer(v) != "" {
-			return invalidArg("x-priority", subject{"queue", q.name, q.vhost}, integer(v))
+			return invalidArg("x-priority", subject{"queue", q.Name, q.VHost}, integer(v))
 		}
 		if q.Kind == quorum && ch.shared > 0 {
 			return wire.Errorf(wire.NotImplemented, "queue '%s' in vhost '%s' does not support global qos",
-				q.name, q.vhost)
+				q.Name, q.VHost)
 		}
 		return ch.attach(m, q)
 	})
@@ -110,7 +110,7 @@ func (ch *channel) attach(m *wire.BasicConsume, q *queue) error {
 	c.consumers[cs.id] = cs
 	c.endTurn()
 	resume := ch.await(m.ID())
-	c.f.core.Queue().Attach(core.Attach{Stream: q.stream.ID, Consumer: cs.id, Messages: cs.window,
+	c.f.core.Queue().Attach(core.Attach{Stream: q.Stream.ID, Consumer: cs.id, Messages: cs.window,
 		Bytes: windowBytes, Renew: true, Settled: m.NoAck, Exclusive: m.Exclusive,
 		Priority: int32(intArg(m.Arguments, "x-priority", 0)), Tag: tag}, (*holder)(c), func(err error) {
 		resume(func() error {
@@ -168,7 +168,7 @@ func (ch *channel) cancel(m *wire.BasicCancel) error {
 		return nil
 	}
 	ch.stop(cs)
-	ch.c.f.core.Queue().Credit(core.Credit{Stream: cs.queue.stream.ID, Consumer: cs.id,
+	ch.c.f.core.Queue().Credit(core.Credit{Stream: cs.queue.Stream.ID, Consumer: cs.id,
 		Messages: -cs.window, Stop: true})
 	ok()
 	return nil
@@ -209,7 +209,7 @@ func (ch *channel) giveUpWaiting(cs *consumer) {
 func (c *conn) detach(cs *consumer, done func()) {
 	delete(c.consumers, cs.id)
 	cs.detached = true
-	c.f.core.Queue().Detach(cs.queue.stream.ID, cs.id, func(error) {
+	c.f.core.Queue().Detach(cs.queue.Stream.ID, cs.id, func(error) {
 		c.w.Lock()
 		defer c.w.Unlock()
 		done()
@@ -273,7 +273,7 @@ func (ch *channel) deliverWaiting() {
 // deliver sends one message.
 func (ch *channel) deliver(cs *consumer, l *core.Lend) {
 	c := ch.c
-	m := messageOf(&l.Record, cs.queue.name)
+	m := messageOf(&l.Record, cs.queue.Name)
 	ch.lastTag++
 	if !cs.noAck {
 		ch.unacked.push(delivery{tag: ch.lastTag, consumer: cs, offset: l.Offset, counted: true})
@@ -344,7 +344,7 @@ func (c *conn) pay(all bool) {
 		case cs.unpaid < payBytesMin && !all:
 			kept = append(kept, cs)
 		default:
-			c.f.core.Queue().Credit(core.Credit{Stream: cs.queue.stream.ID, Consumer: cs.id,
+			c.f.core.Queue().Credit(core.Credit{Stream: cs.queue.Stream.ID, Consumer: cs.id,
 				Bytes: windowBytes})
 			cs.unpaid, cs.owing = 0, false
 		}

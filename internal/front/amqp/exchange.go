@@ -2,10 +2,10 @@ package amqp
 
 import (
 	"encoding/json"
-	"slices"
 
 	"trine/internal/core"
 	"trine/internal/front/amqp/route"
+	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
 )
 
@@ -37,13 +37,13 @@ func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
 		}
 		return nil
 	}
-	x := c.f.view.exchange(c.vhost, name)
+	x := c.f.view.Exchange(c.vhost, name)
 	if m.Passive {
 		if x != nil {
 			return ok()
 		}
 		return ch.whenSure(m.ID(), func() error {
-			if c.f.view.exchange(c.vhost, name) == nil {
+			if c.f.view.Exchange(c.vhost, name) == nil {
 				return noExchange(name, c.vhost)
 			}
 			return ok()
@@ -53,7 +53,7 @@ func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
 		return wire.Errorf(wire.PreconditionFailed, "unknown exchange type '%s'", m.Type)
 	}
 	if x != nil {
-		if err := x.checkEquivalence(m, c.vhost); err != nil {
+		if err := sameExchange(x, m, c.vhost); err != nil {
 			return err
 		}
 		return ok()
@@ -64,12 +64,12 @@ func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
 	if v, there := m.Arguments.Get("alternate-exchange"); there && text(v) != "" {
 		return invalidArg("alternate-exchange", subject{"exchange", name, c.vhost}, text(v))
 	}
-	doc, err := json.Marshal(exchangeDoc{Type: m.Type, Durable: m.Durable, AutoDelete: m.AutoDelete,
+	doc, err := json.Marshal(topology.ExchangeDoc{Type: m.Type, Durable: m.Durable, AutoDelete: m.AutoDelete,
 		Internal: m.Internal, Arguments: m.Arguments})
 	if err != nil {
 		return err
 	}
-	change := core.Change{Key: exchangeKey(c.vhost, name), Value: doc, Expect: core.NoRevision}
+	change := core.Change{Key: topology.ExchangeKey(c.vhost, name), Value: doc, Expect: core.NoRevision}
 	ch.put(m.ID(), []core.Change{change}, func(_ core.Revision, err error) error {
 		if core.KindOf(err) == core.Conflict { // somebody was quicker: compare with theirs
 			return ch.whenSure(m.ID(), func() error { return ch.exchangeDeclare(m) })
@@ -82,8 +82,9 @@ func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
 	return nil
 }
 
-func (x *exchange) checkEquivalence(m *wire.ExchangeDeclare, vhost string) error {
-	of := subject{"exchange", x.name, vhost}
+// sameExchange compares a declaration with the first one.
+func sameExchange(x *exchange, m *wire.ExchangeDeclare, vhost string) error {
+	of := subject{"exchange", x.Name, vhost}
 	switch {
 	case m.Type != x.Type:
 		return inequivalent("type", of, quoted(m.Type), quoted(x.Type))
@@ -103,8 +104,8 @@ func (ch *channel) exchangeDelete(m *wire.ExchangeDelete) error {
 	if err := refuseDefault(name); err != nil {
 		return err
 	}
-	x := c.f.view.exchange(c.vhost, name)
-	if x != nil && x.revision == 0 {
+	x := c.f.view.Exchange(c.vhost, name)
+	if x != nil && x.Revision == 0 {
 		return wire.Errorf(wire.AccessRefused, "deletion of system exchange '%s' in vhost '%s' not allowed",
 			name, c.vhost)
 	}
@@ -116,20 +117,16 @@ func (ch *channel) exchangeDelete(m *wire.ExchangeDelete) error {
 	}
 	if x == nil {
 		return ch.whenSure(m.ID(), func() error {
-			if c.f.view.exchange(c.vhost, name) != nil {
+			if c.f.view.Exchange(c.vhost, name) != nil {
 				return ch.exchangeDelete(m)
 			}
 			return ok()
 		})
 	}
-	if m.IfUnused && c.f.view.used(c.vhost, x) {
+	if m.IfUnused && c.f.view.Used(x) {
 		return wire.Errorf(wire.PreconditionFailed, "exchange '%s' in vhost '%s' in use", name, c.vhost)
 	}
-	changes := []core.Change{{Key: exchangeKey(c.vhost, name), Expect: x.revision}}
-	changes = c.f.view.withoutBindings(c.vhost, changes, func(h *vhost) []*binding {
-		return slices.Concat(h.bySource[name], h.byTarget[name])
-	})
-	ch.put(m.ID(), changes, func(_ core.Revision, err error) error {
+	ch.put(m.ID(), c.f.view.RemoveExchange(c.vhost, x), func(_ core.Revision, err error) error {
 		switch core.KindOf(err) {
 		case core.OK:
 			return ok()
@@ -139,11 +136,4 @@ func (ch *channel) exchangeDelete(m *wire.ExchangeDelete) error {
 		return unsure(err)
 	})
 	return nil
-}
-
-// used says whether anything is bound to an exchange as its source.
-func (v *view) used(vhost string, x *exchange) bool {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return x.out.Count > 0
 }

@@ -1,25 +1,12 @@
 package amqp
 
 import (
-	"encoding/json"
 	"sync"
 
 	"trine/internal/core"
+	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
 )
-
-// deadLetter says where a queue's dead letters go: QueueSettings.ForwardTo.
-type deadLetter struct {
-	Exchange string  `json:"exchange"`
-	Key      *string `json:"key,omitempty"` // nil: the message's own
-	set      bool
-}
-
-func (d deadLetter) encode() []byte {
-	b, err := json.Marshal(d)
-	core.Assert(err == nil, "strings have a JSON form: %v", err)
-	return b
-}
 
 // recordForwarded is recordVersion of a message that went through a queue's dead
 // letters: its x-death is ours. In others it is a client's, and means nothing.
@@ -41,13 +28,13 @@ func (f *Front) forward(fw core.Forward, done func(error)) {
 }
 
 func (f *Front) forwardNow(fw core.Forward, done func(error)) {
-	vhost, name, ok := cutName(fw.Stream.Name, streamPrefix)
-	var to deadLetter
-	if !ok || fw.Stream.Queue == nil || json.Unmarshal(fw.Stream.Queue.ForwardTo, &to) != nil {
+	vhost, name, _ := topology.CutName(fw.Stream.Name, topology.StreamPrefix)
+	to, ok := topology.DeadLetterOf(fw.Stream)
+	if !ok {
 		done(nil)
 		return
 	}
-	x := f.view.exchange(vhost, to.Exchange)
+	x := f.view.Exchange(vhost, to.Exchange)
 	if x == nil { // silently, as the reader of x-dead-letter-exchange expects
 		done(nil)
 		return
@@ -67,7 +54,7 @@ func (f *Front) forwardNow(fw core.Forward, done func(error)) {
 	p := &posting{left: len(queues), done: done}
 	as := make([]core.Append, len(queues))
 	for i, q := range queues {
-		as[i] = core.Append{Stream: q.stream.ID, Ack: core.AckCommit, Records: []core.Record{r}, To: p}
+		as[i] = core.Append{Stream: q.Stream.ID, Ack: core.AckCommit, Records: []core.Record{r}, To: p}
 	}
 	f.core.Log().Append(as)
 }
@@ -96,12 +83,12 @@ func (p *posting) Appended(_ uint64, _ core.Appended, err error) {
 // deadTargets gives the queues of a dead letter, without those that it would come
 // round to for ever: a queue that it died in before, with no rejection since.
 func (f *Front) deadTargets(vhost string, x *exchange, d *buried) []*queue {
-	var s resolver
+	var s topology.Resolver
 	var out []*queue
 	seen := map[*queue]bool{}
 	for _, key := range d.keys {
-		for _, q := range f.view.resolve(vhost, x, key, d.headers, &s).queues {
-			if !seen[q] && !d.cycles(q.name) {
+		for _, q := range f.view.Resolve(vhost, x, key, d.headers, &s).Queues {
+			if !seen[q] && !d.cycles(q.Name) {
 				out = append(out, q)
 			}
 			seen[q] = true
@@ -140,7 +127,7 @@ func (b *buried) cycles(queue string) bool {
 }
 
 // buryOf writes a message's death into its headers.
-func buryOf(now core.Stamp, fw *core.Forward, m *message, queue string, to deadLetter) *buried {
+func buryOf(now core.Stamp, fw *core.Forward, m *message, queue string, to topology.DeadLetter) *buried {
 	var f wire.Fields
 	if _, err := f.Read(m.props); err != nil {
 		f = wire.Fields{}

@@ -24,7 +24,7 @@ func (ch *channel) get(m *wire.BasicGet) error {
 
 func (ch *channel) getFrom(m *wire.BasicGet, q *queue) error {
 	c := ch.c
-	key := getterKey{q.stream.ID, m.NoAck}
+	key := getterKey{q.Stream.ID, m.NoAck}
 	cs := ch.getters[key]
 	if cs != nil {
 		ch.waits++
@@ -38,7 +38,7 @@ func (ch *channel) getFrom(m *wire.BasicGet, q *queue) error {
 	}
 	ch.getters[key] = cs
 	resume := ch.await(m.ID())
-	c.f.core.Queue().Attach(core.Attach{Stream: q.stream.ID, Consumer: cs.id, Bytes: 1 << 40,
+	c.f.core.Queue().Attach(core.Attach{Stream: q.Stream.ID, Consumer: cs.id, Bytes: 1 << 40,
 		Settled: m.NoAck, Aside: true}, (*holder)(c), func(err error) {
 		resume(func() error {
 			if err != nil {
@@ -58,7 +58,7 @@ func (ch *channel) getFrom(m *wire.BasicGet, q *queue) error {
 // draw asks for one message; Drained tells what came of it.
 func (ch *channel) draw(cs *consumer, m *wire.BasicGet) {
 	cs.getting = m
-	ch.c.f.core.Queue().Credit(core.Credit{Stream: cs.queue.stream.ID, Consumer: cs.id, Messages: 1,
+	ch.c.f.core.Queue().Credit(core.Credit{Stream: cs.queue.Stream.ID, Consumer: cs.id, Messages: 1,
 		Drain: true})
 }
 
@@ -77,7 +77,7 @@ func (ch *channel) got(cs *consumer, ready int64) {
 	}
 	l := cs.waiting[0]
 	cs.waiting = nil
-	m := messageOf(&l.Record, cs.queue.name)
+	m := messageOf(&l.Record, cs.queue.Name)
 	ch.lastTag++
 	if !cs.noAck {
 		ch.unacked.push(delivery{tag: ch.lastTag, consumer: cs, offset: l.Offset})

@@ -107,7 +107,7 @@ func (c *conn) tuneOk(now core.Now, m *wire.ConnectionTuneOk) error {
 
 // open enters a virtual host.
 func (c *conn) open(m *wire.ConnectionOpen) error {
-	if !c.f.view.hasHost(m.VHost) {
+	if !c.f.view.HasHost(m.VHost) {
 		return &wire.Error{Code: wire.NotAllowed, ID: m.ID(), Text: "vhost " + m.VHost + " not found"}
 	}
 	if !c.f.o.Gate.Enter(c.user, m.VHost) {

@@ -122,10 +122,10 @@ func (ch *channel) body(part []byte) error {
 // arrived takes a whole message.
 func (ch *channel) arrived(now core.Now) error {
 	t := &ch.content
-	x := ch.c.f.view.exchange(ch.c.vhost, string(t.exchange))
+	x := ch.c.f.view.Exchange(ch.c.vhost, string(t.exchange))
 	if x == nil {
 		return ch.whenSure(wire.IDBasicPublish, func() error {
-			if ch.c.f.view.exchange(ch.c.vhost, string(t.exchange)) == nil {
+			if ch.c.f.view.Exchange(ch.c.vhost, string(t.exchange)) == nil {
 				return noExchange(string(t.exchange), ch.c.vhost)
 			}
 			return ch.arrived(ch.c.w.Now())
@@ -133,7 +133,7 @@ func (ch *channel) arrived(now core.Now) error {
 	}
 	if x.Internal {
 		return wire.Errorf(wire.AccessRefused, "cannot publish to internal exchange '%s' in vhost '%s'",
-			x.name, ch.c.vhost)
+			x.Name, ch.c.vhost)
 	}
 	if err := ch.checkProperties(); err != nil {
 		return err
@@ -192,7 +192,7 @@ func (ch *channel) route(p *publication, x *exchange, sure bool) error {
 	if len(queues) == 0 && !sure {
 		q := ch.keepPublication(p)
 		return ch.whenSure(wire.IDBasicPublish, func() error {
-			x := c.f.view.exchange(c.vhost, string(q.exchange))
+			x := c.f.view.Exchange(c.vhost, string(q.exchange))
 			if x == nil {
 				return noExchange(string(q.exchange), c.vhost)
 			}
@@ -214,7 +214,7 @@ func (ch *channel) route(p *publication, x *exchange, sure bool) error {
 		ch.confirms.routed(p.seq, len(queues))
 	}
 	for _, q := range queues {
-		if p.seq != 0 && q.homeless() { // at once: others on this connection must not wait
+		if p.seq != 0 && q.Homeless() { // at once: others on this connection must not wait
 			ch.confirms.failed(p.seq)
 			continue
 		}
@@ -312,7 +312,7 @@ func (ch *channel) targets(p *publication, x *exchange) ([]*queue, error) {
 		}
 	}
 	v, rs := ch.c.f.view, &ch.routes
-	if now := v.revision.Load(); now != rs.revision {
+	if now := v.Revision(); now != rs.revision {
 		clear(rs.kept)
 		rs.revision, rs.hasLast = now, false
 	}
@@ -324,15 +324,15 @@ func (ch *channel) targets(p *publication, x *exchange) ([]*queue, error) {
 		rs.keepLast(qs)
 		return qs, nil
 	}
-	r := v.resolve(ch.c.vhost, x, p.key, p.fields.Headers, &ch.resolver)
-	if r.byKey && len(r.queues) > 0 {
+	r := v.Resolve(ch.c.vhost, x, p.key, p.fields.Headers, &ch.resolver)
+	if r.ByKey && len(r.Queues) > 0 {
 		if rs.kept == nil || len(rs.kept) >= routesMax {
 			rs.kept = map[string][]*queue{}
 		}
-		rs.kept[string(rs.name)] = r.queues
-		rs.keepLast(r.queues)
+		rs.kept[string(rs.name)] = r.Queues
+		rs.keepLast(r.Queues)
 	}
-	return r.queues, nil
+	return r.Queues, nil
 }
 
 func (rs *routes) keepLast(qs []*queue) {
@@ -371,8 +371,8 @@ func (ch *channel) copyTargets(p *publication, x *exchange, more [][]byte) []*qu
 	var all []*queue
 	seen := map[*queue]bool{}
 	for _, key := range append([][]byte{p.key}, more...) {
-		r := ch.c.f.view.resolve(ch.c.vhost, x, key, p.fields.Headers, &ch.resolver)
-		for _, q := range r.queues {
+		r := ch.c.f.view.Resolve(ch.c.vhost, x, key, p.fields.Headers, &ch.resolver)
+		for _, q := range r.Queues {
 			if !seen[q] {
 				seen[q] = true
 				all = append(all, q)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"trine/internal/core"
+	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
 )
 
@@ -27,23 +28,17 @@ func (c *conn) owner() core.Owner {
 
 // mayUse keeps other connections from an exclusive queue.
 func (c *conn) mayUse(q *queue) error {
-	if q.Exclusive && q.stream.Owner != c.owner() {
-		return locked(q.name, q.vhost)
+	if q.Exclusive && q.Stream.Owner != c.owner() {
+		return locked(q.Name, q.VHost)
 	}
 	return nil
 }
 
 // down says whether a queue's only copy is on a node that is not there.
 func (f *Front) down(q *queue) bool {
-	s := q.stream
-	return q.homeless() || s.Policy.Copies == 1 && s.Policy.Election == core.ElectNone &&
+	s := q.Stream
+	return q.Homeless() || s.Policy.Copies == 1 && s.Policy.Election == core.ElectNone &&
 		s.Leader != f.core.Self().Node && !f.alive(s.Leader)
-}
-
-// homeless says what the catalog knows of that: nobody leads, and nobody else may.
-func (q *queue) homeless() bool {
-	s := q.stream
-	return s.Leader == 0 && s.Policy.Copies == 1 && s.Policy.Election == core.ElectNone
 }
 
 // withQueue finds a queue and goes on with it: at once where this node knows it,
@@ -59,11 +54,11 @@ func (ch *channel) withQueue(id wire.ID, name string, then func(*queue) error) e
 		}
 		return then(q)
 	}
-	if q := c.f.view.queue(c.vhost, name); q != nil {
+	if q := c.f.view.Queue(c.vhost, name); q != nil {
 		return use(q)
 	}
 	return ch.whenSure(id, func() error {
-		q := c.f.view.queue(c.vhost, name)
+		q := c.f.view.Queue(c.vhost, name)
 		if q == nil {
 			return noQueue(name, c.vhost)
 		}
@@ -114,7 +109,7 @@ func (ch *channel) queueDeclare(m *wire.QueueDeclare) error {
 	} else if err := reserved("queue", name); err != nil {
 		return err
 	}
-	if q := ch.c.f.view.queue(ch.c.vhost, name); q != nil {
+	if q := ch.c.f.view.Queue(ch.c.vhost, name); q != nil {
 		return ch.redeclared(m, q, kind)
 	}
 	return ch.define(m, name, kind)
@@ -123,10 +118,10 @@ func (ch *channel) queueDeclare(m *wire.QueueDeclare) error {
 // redeclared answers for a queue that is there already.
 func (ch *channel) redeclared(m *wire.QueueDeclare, q *queue, kind string) error {
 	c := ch.c
-	if q.Exclusive != m.Exclusive || q.Exclusive && q.stream.Owner != c.owner() {
-		return locked(q.name, q.vhost)
+	if q.Exclusive != m.Exclusive || q.Exclusive && q.Stream.Owner != c.owner() {
+		return locked(q.Name, q.VHost)
 	}
-	if err := q.checkEquivalence(m, kind); err != nil {
+	if err := sameQueue(q, m, kind); err != nil {
 		return err
 	}
 	if c.f.down(q) {
@@ -137,12 +132,12 @@ func (ch *channel) redeclared(m *wire.QueueDeclare, q *queue, kind string) error
 
 // declared answers with what is in a queue.
 func (ch *channel) declared(m *wire.QueueDeclare, q *queue) error {
-	ch.lastQueue = q.name
+	ch.lastQueue = q.Name
 	if m.NoWait {
 		return nil
 	}
 	return ch.inspect(m.ID(), q, func(i core.QueueInfo) error {
-		ch.c.send(ch.id, &wire.QueueDeclareOk{Queue: q.name, Messages: uint32(i.Ready),
+		ch.c.send(ch.id, &wire.QueueDeclareOk{Queue: q.Name, Messages: uint32(i.Ready),
 			Consumers: uint32(len(i.Consumers))})
 		return nil
 	})
@@ -153,7 +148,7 @@ func (ch *channel) declared(m *wire.QueueDeclare, q *queue) error {
 func (ch *channel) inspect(id wire.ID, q *queue, then func(core.QueueInfo) error) error {
 	return ch.afterSettled(id, func() error {
 		resume := ch.await(id)
-		ch.c.f.core.Queue().Inspect(q.stream.ID, func(i core.QueueInfo, err error) {
+		ch.c.f.core.Queue().Inspect(q.Stream.ID, func(i core.QueueInfo, err error) {
 			resume(func() error {
 				if err != nil {
 					return ch.c.queueTrouble(q, err)
@@ -169,16 +164,16 @@ func (ch *channel) inspect(id wire.ID, q *queue, then func(core.QueueInfo) error
 func (c *conn) queueTrouble(q *queue, err error) error {
 	switch core.KindOf(err) {
 	case core.NotExist:
-		return noQueue(q.name, q.vhost)
+		return noQueue(q.Name, q.VHost)
 	case core.Locked:
-		return wire.Errorf(wire.AccessRefused, "queue '%s' in vhost '%s' in exclusive use", q.name, q.vhost)
+		return wire.Errorf(wire.AccessRefused, "queue '%s' in vhost '%s' in exclusive use", q.Name, q.VHost)
 	case core.NoLeader, core.Unavailable:
 		if c.f.down(q) {
 			return homeDown(q)
 		}
 	}
 	return wire.Errorf(wire.NotFound, "failed to perform operation on queue '%s' in vhost '%s' due to "+
-		"timeout", q.name, q.vhost)
+		"timeout", q.Name, q.VHost)
 }
 
 // define makes a queue.
@@ -204,7 +199,7 @@ func (ch *channel) define(m *wire.QueueDeclare, name, kind string) error {
 			if err != nil && !exists {
 				return unsure(err)
 			}
-			q := c.f.saw(s)
+			q := c.f.view.Saw(s)
 			if exists {
 				return ch.redeclared(m, q, kind)
 			}
@@ -224,12 +219,10 @@ func (f *Front) definition(vhost, name string, l label) (core.Definition, error)
 	if err != nil {
 		return core.Definition{}, err
 	}
-	f.view.mu.RLock()
-	e := f.view.policies.effective(vhost, name, l)
-	f.view.mu.RUnlock()
-	settings := e.settings(l)
-	policy, at := e.copies(l)
-	return core.Definition{Name: streamName(vhost, name), Policy: policy, At: at, Queue: &settings,
+	e := f.view.Effective(vhost, name, l)
+	settings := e.Settings(l)
+	policy, at := e.Copies(l)
+	return core.Definition{Name: topology.StreamName(vhost, name), Policy: policy, At: at, Queue: &settings,
 		Labels: labels}, nil
 }
 
@@ -241,7 +234,7 @@ func (ch *channel) queuePurge(m *wire.QueuePurge) error {
 	return ch.withQueue(m.ID(), name, func(q *queue) error {
 		return ch.afterSettled(m.ID(), func() error {
 			resume := ch.await(m.ID())
-			ch.c.f.core.Queue().Purge(q.stream.ID, func(n int64, err error) {
+			ch.c.f.core.Queue().Purge(q.Stream.ID, func(n int64, err error) {
 				resume(func() error {
 					if err != nil {
 						return ch.c.queueTrouble(q, err)
@@ -263,10 +256,10 @@ func (ch *channel) queueDelete(m *wire.QueueDelete) error {
 	if err != nil {
 		return err
 	}
-	q := c.f.view.queue(c.vhost, name)
+	q := c.f.view.Queue(c.vhost, name)
 	if q == nil {
 		return ch.whenSure(m.ID(), func() error {
-			if c.f.view.queue(c.vhost, name) != nil {
+			if c.f.view.Queue(c.vhost, name) != nil {
 				return ch.queueDelete(m)
 			}
 			return ch.deleted(m, 0)
@@ -280,7 +273,7 @@ func (ch *channel) queueDelete(m *wire.QueueDelete) error {
 	}
 	if m.IfEmpty && q.Kind == quorum {
 		return wire.Errorf(wire.NotImplemented, "cannot delete queue '%s' in vhost '%s'. queue.delete "+
-			"operations with if-empty flag set are not supported by quorum queues", q.name, q.vhost)
+			"operations with if-empty flag set are not supported by quorum queues", q.Name, q.VHost)
 	}
 	if c.f.down(q) {
 		return ch.remove(m, q, 0)
@@ -288,10 +281,10 @@ func (ch *channel) queueDelete(m *wire.QueueDelete) error {
 	return ch.inspect(m.ID(), q, func(i core.QueueInfo) error {
 		switch {
 		case m.IfUnused && len(i.Consumers) > 0:
-			return wire.Errorf(wire.PreconditionFailed, "queue '%s' in vhost '%s' in use", q.name, q.vhost)
+			return wire.Errorf(wire.PreconditionFailed, "queue '%s' in vhost '%s' in use", q.Name, q.VHost)
 		case m.IfEmpty && i.Ready > 0:
-			return wire.Errorf(wire.PreconditionFailed, "queue '%s' in vhost '%s' is not empty", q.name,
-				q.vhost)
+			return wire.Errorf(wire.PreconditionFailed, "queue '%s' in vhost '%s' is not empty", q.Name,
+				q.VHost)
 		}
 		return ch.remove(m, q, i.Ready)
 	})
@@ -306,7 +299,7 @@ func (ch *channel) deleted(m *wire.QueueDelete, messages int64) error {
 
 // remove ends a queue, its bindings, and the auto-delete exchanges that had no others.
 func (ch *channel) remove(m *wire.QueueDelete, q *queue, messages int64) error {
-	ch.put(m.ID(), ch.c.f.removal(q), func(_ core.Revision, err error) error {
+	ch.put(m.ID(), ch.c.f.view.RemoveQueue(q), func(_ core.Revision, err error) error {
 		switch core.KindOf(err) {
 		case core.OK, core.NotExist:
 			return ch.deleted(m, messages)
@@ -318,53 +311,10 @@ func (ch *channel) remove(m *wire.QueueDelete, q *queue, messages int64) error {
 	return nil
 }
 
-func (f *Front) removal(q *queue) []core.Change {
-	changes := []core.Change{{Stream: q.stream.Name, IfID: q.stream.ID}}
-	return f.view.withoutBindings(q.vhost, changes, func(h *vhost) []*binding {
-		return h.toStream(q.name, q.stream.ID)
-	})
-}
-
-// toStream gives the bindings that were made for one stream.
-func (h *vhost) toStream(name string, id core.StreamID) []*binding {
-	var bs []*binding
-	for _, b := range h.byQueue[name] {
-		if b.Stream == id {
-			bs = append(bs, b)
-		}
-	}
-	return bs
-}
-
-// sweep removes the bindings of a queue that went by itself. One node does so.
-func (f *Front) sweep(host, name string, id core.StreamID) {
-	changes := f.view.withoutBindings(host, nil, func(h *vhost) []*binding {
-		return h.toStream(name, id)
-	})
-	if len(changes) == 0 || !f.caretaker() {
-		return
-	}
-	f.core.Cluster().Put(changes, func(_ core.Revision, err error) {
-		if k := core.KindOf(err); k != core.OK && k != core.Conflict && k != core.NotExist {
-			f.log.Warn("bindings of a removed queue stay", "front", "amqp", "queue", name, "err", err)
-		}
-	})
-}
-
 // removeExclusive removes what this connection owns, then calls done with the lock
 // held.
 func (c *conn) removeExclusive(done func()) {
-	mine := c.owner()
-	var owned []*queue
-	c.f.view.mu.RLock()
-	if h := c.f.view.vhosts[c.vhost]; h != nil {
-		for _, name := range sortedKeys(h.queues) {
-			if q := h.queues[name]; q.Exclusive && q.stream.Owner == mine {
-				owned = append(owned, q)
-			}
-		}
-	}
-	c.f.view.mu.RUnlock()
+	owned := c.f.view.Owned(c.vhost, c.owner())
 	open := 1
 	one := func() {
 		if open--; open == 0 {
@@ -373,11 +323,11 @@ func (c *conn) removeExclusive(done func()) {
 	}
 	for _, q := range owned {
 		open++
-		c.f.core.Cluster().Put(c.f.removal(q), func(_ core.Revision, err error) {
+		c.f.core.Cluster().Put(c.f.view.RemoveQueue(q), func(_ core.Revision, err error) {
 			c.w.Lock()
 			defer c.w.Unlock()
 			if k := core.KindOf(err); k != core.OK && k != core.NotExist {
-				c.f.log.Warn("an exclusive queue stays", "front", "amqp", "queue", q.name, "err", err)
+				c.f.log.Warn("an exclusive queue stays", "front", "amqp", "queue", q.Name, "err", err)
 			}
 			one()
 		})

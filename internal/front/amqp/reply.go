@@ -3,6 +3,7 @@ package amqp
 import (
 	"strings"
 
+	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
 )
 
@@ -29,11 +30,11 @@ func homeDown(q *queue) error {
 		durable = "non-durable"
 	}
 	home := q.Node
-	if len(q.stream.Members) > 0 {
-		home = q.stream.Members[0].Node
+	if len(q.Stream.Members) > 0 {
+		home = q.Stream.Members[0].Node
 	}
 	return wire.Errorf(wire.NotFound, "home node '%s' of %s queue '%s' in vhost '%s' is down or "+
-		"inaccessible", nodeName(home), durable, q.name, q.vhost)
+		"inaccessible", topology.NodeName(home), durable, q.Name, q.VHost)
 }
 
 var errDefaultExchange = "operation not permitted on the default exchange"

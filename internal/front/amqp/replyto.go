@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"trine/internal/core"
+	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
 )
 
@@ -33,7 +34,7 @@ func (ch *channel) consumeReplies(m *wire.BasicConsume) error {
 		return err
 	}
 	name := generated(c.f.o.Rand, replyQueue+".")
-	d := core.Definition{Name: streamName(c.vhost, name), Policy: core.Single(core.FlushLazy),
+	d := core.Definition{Name: topology.StreamName(c.vhost, name), Policy: core.Single(core.FlushLazy),
 		At: []core.NodeID{l.Node}, Owner: c.owner(), Labels: labels,
 		Queue: &core.QueueSettings{TTLMs: -1, DeliveryLimit: -1, DropHead: true}}
 	resume := ch.await(m.ID())
@@ -42,7 +43,7 @@ func (ch *channel) consumeReplies(m *wire.BasicConsume) error {
 			if err != nil {
 				return unsure(err)
 			}
-			q := c.f.saw(s)
+			q := c.f.view.Saw(s)
 			if m.Tag == "" {
 				m.Tag = generated(c.f.o.Rand, "amq.ctag-")
 			}
@@ -66,11 +67,11 @@ func (ch *channel) declareReply(m *wire.QueueDeclare, name string) error {
 	if name == replyQueue {
 		return ok()
 	}
-	if c.f.view.queue(c.vhost, name) != nil {
+	if c.f.view.Queue(c.vhost, name) != nil {
 		return ok()
 	}
 	return ch.whenSure(m.ID(), func() error {
-		if c.f.view.queue(c.vhost, name) == nil {
+		if c.f.view.Queue(c.vhost, name) == nil {
 			return noQueue(name, c.vhost)
 		}
 		return ok()
@@ -83,7 +84,7 @@ func (ch *channel) rewriteReplyTo() error {
 		return wire.Errorf(wire.PreconditionFailed, "fast reply consumer does not exist")
 	}
 	t := &ch.content
-	t.fields.ReplyTo = []byte(ch.reply.queue.name)
+	t.fields.ReplyTo = []byte(ch.reply.queue.Name)
 	t.props = t.fields.Append(ch.c.slab.take(len(t.props) + wire.ShortMax)[:0])
 	return nil
 }
@@ -92,7 +93,7 @@ func (ch *channel) rewriteReplyTo() error {
 func (c *conn) dropReply(ch *channel, done func()) {
 	q := ch.reply.queue
 	ch.reply = nil
-	c.f.core.Streams().Remove(q.stream.Name, q.stream.ID, func(error) {
+	c.f.core.Streams().Remove(q.Stream.Name, q.Stream.ID, func(error) {
 		c.w.Lock()
 		defer c.w.Unlock()
 		done()

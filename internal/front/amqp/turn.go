@@ -77,7 +77,7 @@ func (c *conn) append(q *queue, r core.Record) *group {
 	t := &c.turn
 	for i := len(t.appends) - 1; i >= 0; i-- {
 		a, g := &t.appends[i], t.open[i]
-		if a.Stream != q.stream.ID {
+		if a.Stream != q.Stream.ID {
 			continue
 		}
 		if g.bytes+len(r.Value) > appendBytesMax || len(a.Records) >= appendRecordsMax {
@@ -88,8 +88,8 @@ func (c *conn) append(q *queue, r core.Record) *group {
 		return g
 	}
 	g := t.group()
-	g.stream, g.queue = q.stream.ID, q
-	t.appends = append(t.appends, core.Append{Stream: q.stream.ID, Ack: core.AckCommit,
+	g.stream, g.queue = q.Stream.ID, q
+	t.appends = append(t.appends, core.Append{Stream: q.Stream.ID, Ack: core.AckCommit,
 		Records: append(make([]core.Record, 0, 8), r), To: c, Token: g.token})
 	t.open = append(t.open, g)
 	c.owe(g, len(r.Value)+core.EntryOverhead)
@@ -107,7 +107,7 @@ func (c *conn) endTurn() {
 	for _, cs := range t.dirty {
 		cs.dirty = false
 		g := t.group()
-		t.settles = append(t.settles, core.Settle{Stream: cs.queue.stream.ID, Consumer: cs.id,
+		t.settles = append(t.settles, core.Settle{Stream: cs.queue.Stream.ID, Consumer: cs.id,
 			Verdicts: cs.verdicts, To: c, Token: g.token})
 		cs.verdicts = nil
 	}

@@ -74,7 +74,7 @@ func (ch *channel) txCommit() error {
 func (ch *channel) commitFrom(messages []*publication, settles []wire.Settlement) error {
 	c := ch.c
 	for i, p := range messages {
-		x := c.f.view.exchange(c.vhost, string(p.exchange))
+		x := c.f.view.Exchange(c.vhost, string(p.exchange))
 		if x == nil {
 			return noExchange(string(p.exchange), c.vhost)
 		}

@@ -26,6 +26,7 @@ import (
 	"trine/internal/core"
 	"trine/internal/front"
 	"trine/internal/front/amqp"
+	"trine/internal/front/amqp/topology"
 )
 
 // answerMax is how long a request waits for the cluster.
@@ -129,7 +130,7 @@ func (s *server) route(c *call) (any, error) {
 	case "vhosts GET":
 		return s.vhosts(c)
 	case "vhosts PUT":
-		return nil, s.wait(c, func(d func(error)) { s.f.AddVHost(c.arg(1), d) }, created)
+		return nil, s.wait(c, func(d func(error)) { topology.AddVHost(s.f.Core(), c.arg(1), d) }, created)
 	case "connections GET":
 		return s.connections(c)
 	case "connections DELETE":
@@ -148,7 +149,7 @@ func (s *server) route(c *call) (any, error) {
 		return nil, s.putPolicy(c)
 	case "policies DELETE":
 		return nil, s.wait(c, func(d func(error)) {
-			amqp.ClearPolicy(s.f.Core(), c.arg(1), c.arg(2), d)
+			topology.ClearPolicy(s.f.Core(), c.arg(1), c.arg(2), d)
 		}, done)
 	case "aliveness-test GET", "health GET":
 		return map[string]string{"status": "ok"}, nil

@@ -10,6 +10,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/front/amqp"
+	"trine/internal/front/amqp/topology"
 )
 
 func address(hostPort string) net.Addr {
@@ -26,9 +27,9 @@ func (s *server) overview() (any, error) {
 	self := s.f.Core().Self().Node
 	return object{"rabbitmq_version": s.f.Version(), "management_version": s.f.Version(),
 		"product_name": "RabbitMQ", "product_version": s.f.Version(), "cluster_name": s.f.ClusterName(),
-		"node": amqp.NodeName(self), "rates_mode": "none", "exchange_types": exchangeTypes(),
-		"object_totals": object{"connections": len(s.f.Connections()), "queues": len(s.f.Queues("")),
-			"exchanges": len(s.f.Exchanges(""))},
+		"node": topology.NodeName(self), "rates_mode": "none", "exchange_types": exchangeTypes(),
+		"object_totals": object{"connections": len(s.f.Connections()), "queues": len(s.f.View().Queues("")),
+			"exchanges": len(s.f.View().Exchanges(""))},
 		"listeners": []any{}}, nil
 }
 
@@ -43,9 +44,9 @@ func exchangeTypes() []object {
 func (s *server) nodes(c *call) (any, error) {
 	all := []object{}
 	for _, n := range s.f.Core().Cluster().Nodes() {
-		o := object{"name": amqp.NodeName(n.Node), "running": n.Alive, "type": "disc", "rack": n.Rack,
+		o := object{"name": topology.NodeName(n.Node), "running": n.Alive, "type": "disc", "rack": n.Rack,
 			"mem_alarm": false, "disk_free_alarm": false}
-		if c.arg(1) == amqp.NodeName(n.Node) {
+		if c.arg(1) == topology.NodeName(n.Node) {
 			return o, nil
 		}
 		all = append(all, o)
@@ -58,7 +59,7 @@ func (s *server) nodes(c *call) (any, error) {
 
 func (s *server) vhosts(c *call) (any, error) {
 	all := []object{}
-	for _, name := range s.f.VHosts() {
+	for _, name := range s.f.View().VHosts() {
 		o := object{"name": name, "tracing": false, "default_queue_type": "classic"}
 		if c.arg(1) == name {
 			return o, nil
@@ -106,7 +107,7 @@ func (s *server) closeConnection(c *call) error {
 
 func (s *server) exchanges(c *call) (any, error) {
 	all := []object{}
-	for _, x := range s.f.Exchanges(c.arg(1)) {
+	for _, x := range s.f.View().Exchanges(c.arg(1)) {
 		o := object{"name": x.Name, "vhost": x.VHost, "type": x.Type, "durable": x.Durable,
 			"auto_delete": x.AutoDelete, "internal": x.Internal, "arguments": x.Arguments}
 		if len(c.path) > 2 && c.arg(2) == x.Name {
@@ -122,7 +123,7 @@ func (s *server) exchanges(c *call) (any, error) {
 
 func (s *server) bindings(c *call) (any, error) {
 	all := []object{}
-	for _, b := range s.f.Bindings(c.arg(1)) {
+	for _, b := range s.f.View().Bindings(c.arg(1)) {
 		kind := "exchange"
 		if b.ToQueue {
 			kind = "queue"
@@ -134,14 +135,14 @@ func (s *server) bindings(c *call) (any, error) {
 }
 
 // queue is a queue with its copies; counts are asked for one queue alone.
-func queue(q amqp.QueueInfo) object {
+func queue(q topology.QueueInfo) object {
 	kind := q.Kind
 	if kind == "mirrored" {
 		kind = "classic"
 	}
 	o := object{"name": q.Name, "vhost": q.VHost, "type": kind, "durable": q.Durable,
 		"exclusive": q.Exclusive, "auto_delete": q.AutoDelete, "arguments": q.Arguments,
-		"node": amqp.NodeName(q.Stream.Leader), "leader": amqp.NodeName(q.Stream.Leader),
+		"node": topology.NodeName(q.Stream.Leader), "leader": topology.NodeName(q.Stream.Leader),
 		"state": "running", "trine_kind": q.Kind, "trine_stream": q.Stream.Name}
 	if q.Policy != "" {
 		o["policy"] = q.Policy
@@ -151,15 +152,15 @@ func queue(q amqp.QueueInfo) object {
 	}
 	members, synced := []string{}, []string{}
 	for _, m := range q.Stream.Members {
-		members = append(members, amqp.NodeName(m.Node))
+		members = append(members, topology.NodeName(m.Node))
 		if m.InSync && m.Node != q.Stream.Leader {
-			synced = append(synced, amqp.NodeName(m.Node))
+			synced = append(synced, topology.NodeName(m.Node))
 		}
 	}
 	o["members"] = members
 	if q.Kind == "mirrored" {
 		o["slave_nodes"] = slices.DeleteFunc(slices.Clone(members), func(n string) bool {
-			return n == amqp.NodeName(q.Stream.Leader)
+			return n == topology.NodeName(q.Stream.Leader)
 		})
 		o["synchronised_slave_nodes"] = synced
 	}
@@ -168,7 +169,7 @@ func queue(q amqp.QueueInfo) object {
 
 func (s *server) queues(c *call) (any, error) {
 	all := []object{}
-	for _, q := range s.f.Queues(c.arg(1)) {
+	for _, q := range s.f.View().Queues(c.arg(1)) {
 		if len(c.path) > 2 && q.Name != c.arg(2) {
 			continue
 		}
@@ -207,7 +208,7 @@ func (s *server) inspect(c *call, id core.StreamID) (core.QueueInfo, bool) {
 }
 
 func (s *server) removeQueue(c *call) error {
-	for _, q := range s.f.Queues(c.arg(1)) {
+	for _, q := range s.f.View().Queues(c.arg(1)) {
 		if q.Name != c.arg(2) {
 			continue
 		}
@@ -221,14 +222,14 @@ func (s *server) removeQueue(c *call) error {
 	return errNone
 }
 
-func policy(p amqp.Policy) object {
+func policy(p topology.Policy) object {
 	return object{"vhost": p.VHost, "name": p.Name, "pattern": p.Pattern, "apply-to": p.ApplyTo,
 		"priority": p.Priority, "definition": p.Definition}
 }
 
 func (s *server) policies(c *call) (any, error) {
 	all := []object{}
-	for _, p := range s.f.Policies(c.arg(1)) {
+	for _, p := range s.f.View().Policies(c.arg(1)) {
 		if len(c.path) > 2 && c.arg(2) == p.Name {
 			return policy(p), nil
 		}
@@ -241,7 +242,7 @@ func (s *server) policies(c *call) (any, error) {
 }
 
 func (s *server) putPolicy(c *call) error {
-	p := amqp.Policy{ApplyTo: "all"}
+	p := topology.Policy{ApplyTo: "all"}
 	if err := json.NewDecoder(c.Body).Decode(&p); err != nil {
 		return &failure{http.StatusBadRequest, "malformed policy: " + err.Error()}
 	}
@@ -249,5 +250,5 @@ func (s *server) putPolicy(c *call) error {
 	if p.VHost == "" || p.Name == "" {
 		return errNone
 	}
-	return s.wait(c, func(told func(error)) { amqp.SetPolicy(s.f.Core(), p, told) }, created)
+	return s.wait(c, func(told func(error)) { topology.SetPolicy(s.f.Core(), p, told) }, created)
 }

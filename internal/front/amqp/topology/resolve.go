@@ -1,4 +1,4 @@
-package amqp
+package topology
 
 import (
 	"slices"
@@ -7,26 +7,26 @@ import (
 	"trine/internal/front/amqp/wire"
 )
 
-// resolved is where a message goes.
-type resolved struct {
-	queues []*queue
-	byKey  bool // the routing key alone decided: the answer may be kept
+// Resolved is where a message goes.
+type Resolved struct {
+	Queues []*Queue
+	ByKey  bool // the routing key alone decided: the answer may be kept
 }
 
-// resolver finds where messages go; it is memory that one channel keeps.
-type resolver struct {
+// Resolver finds where messages go; it is memory that one channel keeps.
+type Resolver struct {
 	scratch route.Scratch
-	found   []*binding
-	visited []*exchange
-	pending []*exchange
+	found   []*Binding
+	visited []*Exchange
+	pending []*Exchange
 }
 
-// resolve follows the bindings from x on: each exchange at most once, each queue at
+// Resolve follows the bindings from x on: each exchange at most once, each queue at
 // most once; an exchange that has no match hands on to its alternate.
-func (v *view) resolve(vhost string, x *exchange, key []byte, headers wire.Table, s *resolver) resolved {
+func (v *View) Resolve(vhost string, x *Exchange, key []byte, headers wire.Table, s *Resolver) Resolved {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	r := resolved{byKey: true}
+	r := Resolved{ByKey: true}
 	h := v.vhosts[vhost]
 	if h == nil {
 		return r
@@ -39,7 +39,7 @@ func (v *view) resolve(vhost string, x *exchange, key []byte, headers wire.Table
 			continue
 		}
 		s.visited = append(s.visited, x)
-		r.byKey = r.byKey && x.kind.ByKey()
+		r.ByKey = r.ByKey && x.Kind.ByKey()
 		if !h.follow(x, key, headers, s, &r) {
 			if alt := h.exchanges[x.alternate()]; alt != nil && x.alternate() != "" {
 				s.pending = append(s.pending, alt)
@@ -50,11 +50,11 @@ func (v *view) resolve(vhost string, x *exchange, key []byte, headers wire.Table
 }
 
 // follow takes one exchange's bindings; false where none matched.
-func (h *vhost) follow(x *exchange, key []byte, headers wire.Table, s *resolver, r *resolved) bool {
-	if x.name == "" {
+func (h *vhost) follow(x *Exchange, key []byte, headers wire.Table, s *Resolver, r *Resolved) bool {
+	if x.Name == "" {
 		q := h.queues[string(key)]
-		if q != nil && !slices.Contains(r.queues, q) {
-			r.queues = append(r.queues, q)
+		if q != nil && !slices.Contains(r.Queues, q) {
+			r.Queues = append(r.Queues, q)
 		}
 		return q != nil
 	}
@@ -62,8 +62,8 @@ func (h *vhost) follow(x *exchange, key []byte, headers wire.Table, s *resolver,
 	for _, b := range s.found {
 		if b.exchange != nil {
 			s.pending = append(s.pending, b.exchange)
-		} else if len(s.found) == 1 || !slices.Contains(r.queues, b.queue) {
-			r.queues = append(r.queues, b.queue)
+		} else if len(s.found) == 1 || !slices.Contains(r.Queues, b.queue) {
+			r.Queues = append(r.Queues, b.queue)
 		}
 	}
 	return len(s.found) > 0

@@ -1,13 +1,15 @@
-package amqp
+package topology
 
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"slices"
 
 	"trine/internal/core"
 	"trine/internal/front"
+	"trine/internal/front/amqp/wire"
 )
 
 // Policy is a rule for all queues of a virtual host whose names match a pattern.
@@ -21,6 +23,36 @@ type Policy struct {
 	Definition PolicyDefinition `json:"definition"`
 
 	pattern *regexp.Regexp
+}
+
+// The kinds of queue, as x-queue-type names them.
+const (
+	Classic = "classic"
+	Quorum  = "quorum"
+	Stream  = "stream"
+)
+
+// NodeName is a node's name as clients see it.
+func NodeName(n core.NodeID) string { return fmt.Sprintf("trine@node%d", n) }
+
+func intOf(args wire.Table, name string, otherwise int64) int64 {
+	v, _ := args.Get(name)
+	if n, ok := v.Int(); ok {
+		return n
+	}
+	return otherwise
+}
+
+func textOf(args wire.Table, name string) (string, bool) {
+	v, ok := args.Get(name)
+	b, _ := v.Text()
+	return string(b), ok
+}
+
+func boolOf(args wire.Table, name string) bool {
+	v, _ := args.Get(name)
+	b, _ := v.Bool()
+	return b
 }
 
 // PolicyDefinition is what a policy says; nil fields say nothing.
@@ -72,24 +104,24 @@ func (p *Policy) matches(vhost, queue, kind string) bool {
 	return false
 }
 
-// effective is what arguments and the policy in force say together.
-type effective struct {
+// Effective is what arguments and the policy in force say together.
+type Effective struct {
 	PolicyDefinition
 	name string
 }
 
-func (p *policies) effective(vhost, queue string, l label) effective {
+func (p *policies) effective(vhost, queue string, l Label) *Effective {
 	for _, o := range p.list {
 		if o.matches(vhost, queue, l.Kind) {
-			return effective{o.Definition, o.Name}
+			return &Effective{o.Definition, o.Name}
 		}
 	}
-	return effective{}
+	return &Effective{}
 }
 
 // kind is the kind in force.
-func (e *effective) kind(l label) string {
-	if !l.Exclusive && (e.TrineKind == classic || e.TrineKind == quorum) {
+func (e *Effective) kind(l Label) string {
+	if !l.Exclusive && (e.TrineKind == Classic || e.TrineKind == Quorum) {
 		return e.TrineKind
 	}
 	return l.Kind
@@ -101,11 +133,11 @@ const quorumCopies = 3
 // copiesMax is what the core takes.
 const copiesMax = 7
 
-// copies says how a queue is replicated, and where it begins.
-func (e *effective) copies(l label) (core.Policy, []core.NodeID) {
+// Copies says how a queue is replicated, and where it begins.
+func (e *Effective) Copies(l Label) (core.Policy, []core.NodeID) {
 	home := []core.NodeID{l.Node}
-	if e.kind(l) == quorum {
-		n := int(intArg(l.Arguments, "x-quorum-initial-group-size", quorumCopies))
+	if e.kind(l) == Quorum {
+		n := int(intOf(l.Arguments, "x-quorum-initial-group-size", quorumCopies))
 		if e.TrineCopies > 0 {
 			n = e.TrineCopies
 		}
@@ -140,7 +172,7 @@ func (e *effective) copies(l label) (core.Policy, []core.NodeID) {
 }
 
 // haNodes reads the nodes that ha-params names: by their names here, or by number.
-func (e *effective) haNodes() []core.NodeID {
+func (e *Effective) haNodes() []core.NodeID {
 	var names []string
 	if json.Unmarshal(e.HaParams, &names) != nil {
 		return nil
@@ -148,12 +180,24 @@ func (e *effective) haNodes() []core.NodeID {
 	var at []core.NodeID
 	for _, n := range names {
 		for id := core.NodeID(1); id <= 999; id++ {
-			if n == nodeName(id) {
+			if n == NodeName(id) {
 				at = append(at, id)
 			}
 		}
 	}
 	return at
+}
+
+// DeadLetter says where a queue's dead letters go: QueueSettings.ForwardTo.
+type DeadLetter struct {
+	Exchange string  `json:"exchange"`
+	Key      *string `json:"key,omitempty"` // nil: the message's own
+}
+
+// DeadLetterOf reads where a stream's dead letters go; false: nowhere.
+func DeadLetterOf(s *core.Stream) (d DeadLetter, ok bool) {
+	ok = s.Queue != nil && json.Unmarshal(s.Queue.ForwardTo, &d) == nil
+	return d, ok
 }
 
 // deliveryLimit is that of quorum queues where nobody says.
@@ -170,45 +214,44 @@ func least(arg int64, policy *int64) int64 {
 	return min(arg, *policy)
 }
 
-// settings are the rules of a queue's machine.
-func (e *effective) settings(l label) core.QueueSettings {
+// Settings are the rules of a queue's machine.
+func (e *Effective) Settings(l Label) core.QueueSettings {
 	a := l.Arguments
-	s := core.QueueSettings{TTLMs: least(intArg(a, "x-message-ttl", -1), e.MessageTTL),
-		LengthMax: max(least(intArg(a, "x-max-length", -1), e.MaxLength), 0),
-		BytesMax:  max(least(intArg(a, "x-max-length-bytes", -1), e.MaxBytes), 0),
-		IdleMs:    max(least(intArg(a, "x-expires", -1), e.Expires), 0), DropHead: true,
+	s := core.QueueSettings{TTLMs: least(intOf(a, "x-message-ttl", -1), e.MessageTTL),
+		LengthMax: max(least(intOf(a, "x-max-length", -1), e.MaxLength), 0),
+		BytesMax:  max(least(intOf(a, "x-max-length-bytes", -1), e.MaxBytes), 0),
+		IdleMs:    max(least(intOf(a, "x-expires", -1), e.Expires), 0), DropHead: true,
 		DeliveryLimit: -1, AutoDelete: l.AutoDelete,
-		SingleActive: boolArg(a, "x-single-active-consumer")}
-	overflow := textArg(a, "x-overflow")
-	if e.Overflow != nil && (overflow == "" || e.kind(l) == quorum) {
+		SingleActive: boolOf(a, "x-single-active-consumer")}
+	overflow, _ := textOf(a, "x-overflow")
+	if e.Overflow != nil && (overflow == "" || e.kind(l) == Quorum) {
 		overflow = *e.Overflow
 	}
 	if overflow == "reject-publish" || overflow == "reject-publish-dlx" {
 		s.DropHead = false
 	}
-	if e.kind(l) == quorum {
-		n := least(intArg(a, "x-delivery-limit", deliveryLimit), e.DeliveryLimit)
+	if e.kind(l) == Quorum {
+		n := least(intOf(a, "x-delivery-limit", deliveryLimit), e.DeliveryLimit)
 		s.DeliveryLimit = int32(max(n, -1))
 	} else {
-		s.Priorities = uint8(intArg(a, "x-max-priority", 0))
+		s.Priorities = uint8(intOf(a, "x-max-priority", 0))
 	}
-	dead := deadLetter{}
-	if v, ok := a.Get("x-dead-letter-exchange"); ok {
-		b, _ := v.Text()
-		dead.set, dead.Exchange = true, string(b)
-	} else if e.DeadExchange != nil {
-		dead.set, dead.Exchange = true, *e.DeadExchange
+	var dead DeadLetter
+	exchange, set := textOf(a, "x-dead-letter-exchange")
+	if !set && e.DeadExchange != nil {
+		exchange, set = *e.DeadExchange, true
 	}
-	if v, ok := a.Get("x-dead-letter-routing-key"); ok {
-		b, _ := v.Text()
-		key := string(b)
+	dead.Exchange = exchange
+	if key, ok := textOf(a, "x-dead-letter-routing-key"); ok {
 		dead.Key = &key
 	} else if e.DeadKey != nil {
 		dead.Key = e.DeadKey
 	}
-	if dead.set {
-		s.ForwardTo = dead.encode()
-		strategy := textArg(a, "x-dead-letter-strategy")
+	if set {
+		var err error
+		s.ForwardTo, err = json.Marshal(dead)
+		core.Assert(err == nil, "strings have a JSON form: %v", err)
+		strategy, _ := textOf(a, "x-dead-letter-strategy")
 		if e.DeadStrategy != nil {
 			strategy = *e.DeadStrategy
 		}
@@ -230,57 +273,59 @@ func SetPolicy(c front.Core, p Policy, done func(error)) {
 		done(&core.Error{Op: "set policy", Name: p.Name, Kind: core.Invalid, Err: err})
 		return
 	}
-	put(c, core.Change{Key: policyKey(p.VHost, p.Name), Value: value}, done)
+	put(c, core.Change{Key: PolicyKey(p.VHost, p.Name), Value: value}, done)
 }
 
 // ClearPolicy removes a policy.
 func ClearPolicy(c front.Core, vhost, name string, done func(error)) {
-	put(c, core.Change{Key: policyKey(vhost, name)}, done)
+	put(c, core.Change{Key: PolicyKey(vhost, name)}, done)
 }
 
 func put(c front.Core, ch core.Change, done func(error)) {
 	c.Cluster().Put([]core.Change{ch}, func(_ core.Revision, err error) { done(err) })
 }
 
-// applyPolicies makes every queue what the policies now say. One node does so.
-func (f *Front) applyPolicies() {
-	if !f.caretaker() {
-		return
-	}
-	type alteration struct {
-		name string
-		a    core.Alteration
-	}
-	var all []alteration
-	f.view.mu.RLock()
-	for _, host := range sortedKeys(f.view.vhosts) {
-		h := f.view.vhosts[host]
+// Effective gives what is in force for a queue.
+func (v *View) Effective(vhost, queue string, l Label) *Effective {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.policies.effective(vhost, queue, l)
+}
+
+// Alteration is what has to change for a stream to be what is in force.
+type Alteration struct {
+	Stream string
+	core.Alteration
+}
+
+// Alterations gives what has to change for all queues to be what is in force.
+func (v *View) Alterations() []Alteration {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var all []Alteration
+	for _, host := range sortedKeys(v.vhosts) {
+		h := v.vhosts[host]
 		for _, name := range sortedKeys(h.queues) {
 			q := h.queues[name]
-			e := f.view.policies.effective(host, name, q.label)
-			if a, changed := e.alter(q); changed {
-				all = append(all, alteration{q.stream.Name, a})
+			if q.Reply {
+				continue
+			}
+			if a, changed := v.policies.effective(host, name, q.Label).alter(q); changed {
+				all = append(all, Alteration{q.Stream.Name, a})
 			}
 		}
 	}
-	f.view.mu.RUnlock()
-	for _, a := range all {
-		f.core.Streams().Alter(a.name, a.a, func(_ *core.Stream, err error) {
-			if err != nil && core.KindOf(err) != core.NotExist {
-				f.log.Warn("a policy is not applied", "front", "amqp", "queue", a.name, "err", err)
-			}
-		})
-	}
+	return all
 }
 
 // alter gives what has to change for a queue to be what is in force.
-func (e *effective) alter(q *queue) (a core.Alteration, changed bool) {
-	settings := e.settings(q.label)
-	if old := q.stream.Queue; old == nil || !sameSettings(*old, settings) {
+func (e *Effective) alter(q *Queue) (a core.Alteration, changed bool) {
+	settings := e.Settings(q.Label)
+	if old := q.Stream.Queue; old == nil || !sameSettings(*old, settings) {
 		a.Queue, changed = &settings, true
 	}
-	policy, at := e.copies(q.label)
-	if policy != q.stream.Policy {
+	policy, at := e.Copies(q.Label)
+	if policy != q.Stream.Policy {
 		a.Policy, changed = &policy, true
 		if e.HaMode == "nodes" {
 			a.At = at
@@ -296,4 +341,9 @@ func sameSettings(a, b core.QueueSettings) bool {
 		a.BytesMax == b.BytesMax && a.DropHead == b.DropHead && a.DeliveryLimit == b.DeliveryLimit &&
 		a.SingleActive == b.SingleActive && a.IdleMs == b.IdleMs && a.AutoDelete == b.AutoDelete &&
 		a.ForwardRetry == b.ForwardRetry && a.ReturnToBack == b.ReturnToBack
+}
+
+// AddVHost makes a virtual host.
+func AddVHost(c front.Core, name string, done func(error)) {
+	put(c, core.Change{Key: vhostPrefix + escape(name), Value: []byte("{}")}, done)
 }

@@ -1,10 +1,8 @@
-package amqp
+package topology
 
 import (
-	"encoding/base64"
 	"fmt"
 	"hash/fnv"
-	"io"
 	"slices"
 	"strings"
 
@@ -13,12 +11,12 @@ import (
 
 // Where this front end's streams and documents stand.
 const (
-	documentPrefix = "amqp/"
+	DocumentPrefix = "amqp/"
 	exchangePrefix = "amqp/x/"
 	bindingPrefix  = "amqp/b/"
 	vhostPrefix    = "amqp/v/"
 	policyPrefix   = "amqp/p/"
-	streamPrefix   = "amqp/q/"
+	StreamPrefix   = "amqp/q/"
 )
 
 // escape makes a name a part of a path; unescape takes it back.
@@ -30,12 +28,13 @@ var (
 func escape(s string) string   { return escaper.Replace(s) }
 func unescape(s string) string { return unescaper.Replace(s) }
 
-func streamName(vhost, queue string) string {
-	return streamPrefix + escape(vhost) + "/" + queue
+// StreamName is the name of a queue's stream.
+func StreamName(vhost, queue string) string {
+	return StreamPrefix + escape(vhost) + "/" + queue
 }
 
-// cutName takes prefix and the virtual host off a key.
-func cutName(key, prefix string) (vhost, name string, ok bool) {
+// CutName takes prefix and the virtual host off a key.
+func CutName(key, prefix string) (vhost, name string, ok bool) {
 	rest, ok := strings.CutPrefix(key, prefix)
 	if !ok {
 		return "", "", false
@@ -44,14 +43,16 @@ func cutName(key, prefix string) (vhost, name string, ok bool) {
 	return unescape(vhost), name, ok
 }
 
-func exchangeKey(vhost, name string) string {
+// ExchangeKey is where an exchange's document stands.
+func ExchangeKey(vhost, name string) string {
 	return exchangePrefix + escape(vhost) + "/" + name
 }
 
-func policyKey(vhost, name string) string { return policyPrefix + escape(vhost) + "/" + name }
+// PolicyKey is where a policy's document stands.
+func PolicyKey(vhost, name string) string { return policyPrefix + escape(vhost) + "/" + name }
 
-// bindingKey names a binding by all that makes it one.
-func bindingKey(vhost, source string, toQueue bool, dest, key string, args wire.Table) string {
+// BindingKey names a binding by all that makes it one.
+func BindingKey(vhost, source string, toQueue bool, dest, key string, args wire.Table) string {
 	kind := "e"
 	if toQueue {
 		kind = "q"
@@ -64,15 +65,6 @@ func bindingKey(vhost, source string, toQueue bool, dest, key string, args wire.
 		b += fmt.Sprintf("/%x", h.Sum(nil))
 	}
 	return b
-}
-
-// generated draws a name that nobody else has.
-func generated(r io.Reader, prefix string) string {
-	var b [16]byte
-	if _, err := io.ReadFull(r, b[:]); err != nil {
-		panic(fmt.Sprintf("draw a name: %v", err)) // crypto/rand does not fail
-	}
-	return prefix + base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 func sortedKeys[V any](m map[string]V) []string {

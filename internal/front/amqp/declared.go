@@ -1,0 +1,76 @@
+package amqp
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+
+	"trine/internal/core"
+	"trine/internal/front/amqp/topology"
+)
+
+// What is declared, by shorter names.
+type (
+	queue    = topology.Queue
+	exchange = topology.Exchange
+	label    = topology.Label
+)
+
+const (
+	classic  = topology.Classic
+	quorum   = topology.Quorum
+	streamed = topology.Stream
+)
+
+// generated draws a name that nobody else has.
+func generated(r io.Reader, prefix string) string {
+	var b [16]byte
+	if _, err := io.ReadFull(r, b[:]); err != nil {
+		panic(fmt.Sprintf("draw a name: %v", err)) // crypto/rand does not fail
+	}
+	return prefix + base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// documents takes changes of documents, on the node's loop.
+func (f *Front) documents(ds []core.Document) {
+	if f.view.Documents(ds) {
+		f.applyPolicies()
+	}
+}
+
+// streamChanged takes a change of a stream, on the node's loop.
+func (f *Front) streamChanged(s *core.Stream, gone bool) {
+	known := f.view.StreamChanged(s, gone)
+	if gone {
+		f.sweep(s)
+	} else if known {
+		f.homeChanged(s)
+	}
+}
+
+// sweep removes the bindings of a queue that went by itself. One node does so.
+func (f *Front) sweep(s *core.Stream) {
+	changes := f.view.Sweep(s)
+	if len(changes) == 0 || !f.caretaker() {
+		return
+	}
+	f.core.Cluster().Put(changes, func(_ core.Revision, err error) {
+		if k := core.KindOf(err); k != core.OK && k != core.Conflict && k != core.NotExist {
+			f.log.Warn("bindings of a removed queue stay", "front", "amqp", "stream", s.Name, "err", err)
+		}
+	})
+}
+
+// applyPolicies makes every queue what the policies now say. One node does so.
+func (f *Front) applyPolicies() {
+	if !f.caretaker() {
+		return
+	}
+	for _, a := range f.view.Alterations() {
+		f.core.Streams().Alter(a.Stream, a.Alteration, func(_ *core.Stream, err error) {
+			if err != nil && core.KindOf(err) != core.NotExist {
+				f.log.Warn("a policy is not applied", "front", "amqp", "stream", a.Stream, "err", err)
+			}
+		})
+	}
+}
