@@ -22,6 +22,7 @@ type subject struct {
 	settled map[string]bool // values whose acceptance was said to hold
 	tried   map[string]bool // and those whose acceptance was asked, and may hold
 	lent    map[string]int
+	holder  map[string]*taker // who was lent a value last
 	stop    bool
 	faulty  []string
 }
@@ -186,6 +187,7 @@ func (t *taker) Lent(ls []core.Lend) {
 		v := string(l.Record.Value)
 		t.s.w.trace("%s: %s at %d lent to %d, again %v, returned %d", t.s.name, v, l.Offset, t.n.ID, l.Again, l.Returned)
 		t.s.lent[v]++
+		t.s.holder[v] = t
 		if t.s.settled[v] {
 			t.s.broken("%s was settled, and came again at node %d", v, t.n.ID)
 		}
@@ -229,7 +231,9 @@ func (t *taker) Settled(token uint64, err error) {
 	v := t.open[token]
 	delete(t.open, token)
 	t.s.w.trace("%s: %s settled by %d: %v", t.s.name, v, t.n.ID, err)
-	if err == nil {
+	// Where its node was held dead meanwhile, another has the message, and the settlement
+	// of a lend that ended settles nothing.
+	if err == nil && t.s.holder[v] == t {
 		t.s.settled[v] = true
 	}
 }

@@ -114,7 +114,7 @@ func (r *runner) allMembers() bool {
 
 func (r *runner) subject(name string, p core.Policy, queue bool) {
 	r.subjects = append(r.subjects, &subject{w: r.w, name: name, policy: p, queue: queue, acked: map[string]bool{},
-		sent: map[string]bool{}, settled: map[string]bool{}, tried: map[string]bool{}, lent: map[string]int{}})
+		sent: map[string]bool{}, settled: map[string]bool{}, tried: map[string]bool{}, lent: map[string]int{}, holder: map[string]*taker{}})
 }
 
 func (r *runner) define(s *subject) bool {

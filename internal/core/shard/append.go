@@ -66,6 +66,11 @@ func (s *Shard) enter(m *core.Enter, wait core.Time, who asker) {
 		s.await(c, a)
 		return
 	case stream.Gap:
+		if !s.certain(c) {
+			s.refuse(who, &core.Error{Op: "append", Name: c.def.Name, Kind: core.NoLeader,
+				Detail: "this node's lease is over"})
+			return
+		}
 		s.refuse(who, &core.Error{Op: "append", Name: c.def.Name, Kind: core.OutOfOrder})
 		return
 	default:
@@ -85,6 +90,11 @@ func (s *Shard) enter(m *core.Enter, wait core.Time, who asker) {
 	c.ahead.Append(&e[0])
 	a.index, a.done.Base = e[0].Index, e[0].Base
 	s.await(c, a)
+}
+
+// certain says whether what a copy lacks nobody has: it leads, and no other can yet.
+func (s *Shard) certain(c *copyOf) bool {
+	return c.def.Policy.Election == core.ElectNone || s.leased()
 }
 
 // closed says why a copy takes no new batch now, nil where it does.

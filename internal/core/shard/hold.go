@@ -499,6 +499,12 @@ func (s *Shard) holds(p *peer, m *core.Holds) {
 	for _, l := range m.Leads {
 		streams = append(streams, l.Stream)
 		if t := s.targets[l.Stream]; t != nil && l.Epoch >= t.epoch {
+			for _, hd := range t.holdings {
+				if !hd.stands { // it was asked before the sender could say yes
+					hd.asked = 0
+				}
+			}
+			t.stale = true
 			s.aimAt(t, p.node, l.Epoch)
 		}
 	}
