@@ -7,6 +7,7 @@ import (
 	"trine/internal/front/amqp/route"
 	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
+	"trine/internal/front/gate"
 )
 
 // bindRequest is queue.bind, exchange.bind, or one of their opposites.
@@ -70,6 +71,18 @@ func (ch *channel) queueAndKey(queue, key string) (string, string, error) {
 	return name, key, err
 }
 
+// may asks for what joining or parting two things needs.
+func (r *bindRequest) may(c *conn) error {
+	typ := gate.Exchange
+	if r.toQueue {
+		typ = gate.Queue
+	}
+	if err := c.may(write, typ, r.dest); err != nil {
+		return err
+	}
+	return c.may(read, gate.Exchange, r.source)
+}
+
 // refuseDefaults keeps the default exchange out of bindings.
 func (r *bindRequest) refuseDefaults() error {
 	if !r.toQueue && r.dest == "" {
@@ -96,6 +109,9 @@ func (ch *channel) ends(r *bindRequest) (x *exchange, q *queue, to *exchange, er
 
 func (ch *channel) bind(r *bindRequest) error {
 	if err := r.refuseDefaults(); err != nil {
+		return err
+	}
+	if err := r.may(ch.c); err != nil {
 		return err
 	}
 	if _, _, _, err := ch.ends(r); err != nil {
@@ -155,6 +171,9 @@ func (ch *channel) bindNow(r *bindRequest) error {
 func (ch *channel) unbind(r *bindRequest) error {
 	c := ch.c
 	if err := r.refuseDefaults(); err != nil {
+		return err
+	}
+	if err := r.may(c); err != nil {
 		return err
 	}
 	if q := c.f.view.Queue(c.vhost, r.dest); r.toQueue && q != nil {

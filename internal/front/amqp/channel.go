@@ -38,6 +38,8 @@ type channel struct {
 	content   content
 	resolver  topology.Resolver
 	routes    routes
+	writes    writes
+	target    target
 	confirms  confirms
 	tx        tx
 

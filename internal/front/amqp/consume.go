@@ -3,6 +3,7 @@ package amqp
 import (
 	"trine/internal/core"
 	"trine/internal/front/amqp/wire"
+	"trine/internal/front/gate"
 )
 
 // consumer is one attachment to a queue: of basic.consume, or of basic.get.
@@ -78,6 +79,9 @@ func (ch *channel) consume(m *wire.BasicConsume) error {
 	}
 	name, err := ch.queueName(m.Queue)
 	if err != nil {
+		return err
+	}
+	if err := ch.c.may(read, gate.Queue, name); err != nil {
 		return err
 	}
 	return ch.withQueue(m.ID(), name, func(q *queue) error {

@@ -7,6 +7,7 @@ import (
 	"trine/internal/front/amqp/route"
 	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
+	"trine/internal/front/gate"
 )
 
 // put asks for changes and goes on with the outcome. A nil error given to then
@@ -48,6 +49,12 @@ func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
 			}
 			return ok()
 		})
+	}
+	if err := c.may(configure, gate.Exchange, name); err != nil {
+		return err
+	}
+	if err := c.mayAlso(gate.Exchange, name, m.Arguments, "alternate-exchange"); err != nil {
+		return err
 	}
 	if route.KindOf(m.Type) == 0 {
 		return wire.Errorf(wire.PreconditionFailed, "unknown exchange type '%s'", m.Type)
@@ -102,6 +109,9 @@ func (ch *channel) exchangeDelete(m *wire.ExchangeDelete) error {
 	c := ch.c
 	name := stripped(m.Exchange)
 	if err := refuseDefault(name); err != nil {
+		return err
+	}
+	if err := c.may(configure, gate.Exchange, name); err != nil {
 		return err
 	}
 	x := c.f.view.Exchange(c.vhost, name)

@@ -3,6 +3,7 @@ package amqp
 import (
 	"trine/internal/core"
 	"trine/internal/front/amqp/wire"
+	"trine/internal/front/gate"
 )
 
 // getterKey names the attachment that a channel's basic.get uses for a queue. It
@@ -15,6 +16,9 @@ type getterKey struct {
 func (ch *channel) get(m *wire.BasicGet) error {
 	name, err := ch.queueName(m.Queue)
 	if err != nil {
+		return err
+	}
+	if err := ch.c.may(read, gate.Queue, name); err != nil {
 		return err
 	}
 	return ch.withQueue(m.ID(), name, func(q *queue) error {

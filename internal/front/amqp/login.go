@@ -5,6 +5,7 @@ import (
 
 	"trine/internal/front"
 	"trine/internal/front/amqp/wire"
+	"trine/internal/front/gate"
 )
 
 // Gate says who may do what.
@@ -13,6 +14,10 @@ type Gate interface {
 	Login(user, password string, i front.Info) error
 	// Enter says whether a user may use a virtual host.
 	Enter(user, vhost string) bool
+	// Check refuses what a user may not do, with core.Denied.
+	Check(p gate.Principal, needs ...gate.Need) error
+	// Revision changes with anything that Check rests on.
+	Revision() uint64
 }
 
 // loopbackGuest lets guest in, from this machine.
@@ -33,6 +38,10 @@ func (loopbackGuest) Login(user, password string, i front.Info) error {
 }
 
 func (loopbackGuest) Enter(string, string) bool { return true }
+
+func (loopbackGuest) Check(gate.Principal, ...gate.Need) error { return nil }
+
+func (loopbackGuest) Revision() uint64 { return 0 }
 
 // mechanisms are the SASL mechanisms that are offered.
 const mechanisms = "AMQPLAIN PLAIN"

@@ -119,10 +119,27 @@ func (ch *channel) body(part []byte) error {
 	return nil
 }
 
+// target is the exchange that a channel published to last.
+type target struct {
+	revision uint64
+	name     []byte
+	exchange *exchange
+}
+
+// exchange finds an exchange, at once where it is the last one again.
+func (ch *channel) exchange(name []byte) *exchange {
+	l, v := &ch.target, ch.c.f.view
+	if now := v.Revision(); l.exchange == nil || l.revision != now || !bytes.Equal(l.name, name) {
+		l.exchange = v.Exchange(ch.c.vhost, string(name))
+		l.revision, l.name = now, append(l.name[:0], name...)
+	}
+	return l.exchange
+}
+
 // arrived takes a whole message.
 func (ch *channel) arrived(now core.Now) error {
 	t := &ch.content
-	x := ch.c.f.view.Exchange(ch.c.vhost, string(t.exchange))
+	x := ch.exchange(t.exchange)
 	if x == nil {
 		return ch.whenSure(wire.IDBasicPublish, func() error {
 			if ch.c.f.view.Exchange(ch.c.vhost, string(t.exchange)) == nil {
@@ -134,6 +151,9 @@ func (ch *channel) arrived(now core.Now) error {
 	if x.Internal {
 		return wire.Errorf(wire.AccessRefused, "cannot publish to internal exchange '%s' in vhost '%s'",
 			x.Name, ch.c.vhost)
+	}
+	if err := ch.mayPublish(x.Name); err != nil {
+		return err
 	}
 	if err := ch.checkProperties(); err != nil {
 		return err

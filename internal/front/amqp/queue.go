@@ -7,6 +7,7 @@ import (
 	"trine/internal/core"
 	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
+	"trine/internal/front/gate"
 )
 
 // queueName gives what a method's queue field means.
@@ -107,6 +108,12 @@ func (ch *channel) queueDeclare(m *wire.QueueDeclare) error {
 	if name == "" {
 		name = generated(ch.c.f.o.Rand, "amq.gen-")
 	} else if err := reserved("queue", name); err != nil {
+		return err
+	}
+	if err := ch.c.may(configure, gate.Queue, name); err != nil {
+		return err
+	}
+	if err := ch.c.mayAlso(gate.Queue, name, m.Arguments, "x-dead-letter-exchange"); err != nil {
 		return err
 	}
 	if q := ch.c.f.view.Queue(ch.c.vhost, name); q != nil {
@@ -231,6 +238,9 @@ func (ch *channel) queuePurge(m *wire.QueuePurge) error {
 	if err != nil {
 		return err
 	}
+	if err := ch.c.may(read, gate.Queue, name); err != nil {
+		return err
+	}
 	return ch.withQueue(m.ID(), name, func(q *queue) error {
 		return ch.afterSettled(m.ID(), func() error {
 			resume := ch.await(m.ID())
@@ -254,6 +264,9 @@ func (ch *channel) queueDelete(m *wire.QueueDelete) error {
 	c := ch.c
 	name, err := ch.queueName(m.Queue)
 	if err != nil {
+		return err
+	}
+	if err := c.may(configure, gate.Queue, name); err != nil {
 		return err
 	}
 	q := c.f.view.Queue(c.vhost, name)

@@ -27,6 +27,7 @@ import (
 	"trine/internal/front"
 	"trine/internal/front/amqp"
 	"trine/internal/front/amqp/topology"
+	"trine/internal/front/gate"
 )
 
 // answerMax is how long a request waits for the cluster.
@@ -80,6 +81,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := s.f.Gate().Login(user, password, clientOf(r)); err != nil {
 		w.Header().Set("WWW-Authenticate", `Basic realm="RabbitMQ Management"`)
 		answer(w, http.StatusUnauthorized, problem("not_authorised", "Login failed"))
+		return
+	}
+	i := clientOf(r)
+	admin := gate.Need{Resource: gate.Resource{Type: gate.Cluster}, Op: gate.Admin}
+	if s.f.Gate().Check(gate.Principal{User: user, Addr: gate.Addr(i)}, admin) != nil {
+		answer(w, http.StatusUnauthorized, problem("not_authorised", "Not_Authorized"))
 		return
 	}
 	c := &call{Request: r, user: user}

@@ -29,7 +29,13 @@ type house struct {
 
 func newHouse(t *testing.T, o amqp.Options, with ...seamtest.Option) *house {
 	t.Helper()
-	h := &house{t: t, broker: seamtest.New(append(with, seamtest.RealTime())...)}
+	return houseOver(t, seamtest.New(append(with, seamtest.RealTime())...), o)
+}
+
+// houseOver is a house over a broker of the test's, which it closes.
+func houseOver(t *testing.T, b *seamtest.Broker, o amqp.Options) *house {
+	t.Helper()
+	h := &house{t: t, broker: b}
 	o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	h.front = amqp.New(h.broker, o)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
