@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"trine/internal/core"
 	"trine/internal/front/rocket/wire"
 )
 
@@ -385,6 +386,7 @@ func TestTransactionIsSeenOnceItIsCommitted(t *testing.T) {
 		if a.Str("transactionId") != "u" {
 			t.Fatalf("fields %s", a.Fields)
 		}
+		time.Sleep(60 * time.Millisecond) // Tick sees the half topic before there is an op topic
 		if _, ms := r.get("topic", 0, 0, nil); len(ms) != i {
 			t.Fatalf("%d messages before the verdict", len(ms))
 		}
@@ -399,10 +401,29 @@ func TestTransactionIsSeenOnceItIsCommitted(t *testing.T) {
 		end["producerGroup"] = "pg"
 		wantCode(t, r.ask(wire.EndTransaction, end, ""), wire.Success)
 	}
+	await(t, "no transaction to be open", func() bool {
+		s.trans.mu.Lock()
+		defer s.trans.mu.Unlock()
+		h := s.trans.at[homeGroup(1)]
+		return h != nil && h.nextHalf == 2 && h.nextOp == 2 && len(h.open) == 0
+	})
 	_, ms := r.get("topic", 0, 0, nil)
 	if len(ms) != 1 || string(ms[0].Body) != "half 0" ||
 		ms[0].SysFlag&wire.SysRollback != wire.SysCommit ||
 		wire.Prop(ms[0].Props, "TRAN_MSG") != nil {
 		t.Fatalf("seen %+v", ms)
+	}
+}
+
+func TestTopicMakesItselfWhileANodeIsAway(t *testing.T) {
+	s := serve(t, Options{})
+	nodes := s.broker.Cluster().Nodes()
+	nodes = append(nodes, core.NodeInfo{Peer: core.Peer{Node: 2, Disk: 2, Incarnation: 2},
+		Addresses: map[string]string{addressName: "127.0.0.1:1"}})
+	s.broker.SetNodes(nodes)
+	r := s.raw(t)
+	wantCode(t, r.put("topic", 0, "", "x"), wire.Success)
+	if topic := s.topicOf([]byte("topic")); len(topic.parts) != 1 || topic.parts[0].Group != homeGroup(1) {
+		t.Fatalf("parts %+v", topic.doc)
 	}
 }

@@ -218,15 +218,31 @@ func (f *Front) queueDefinition(topic, groupName string, id int) core.Definition
 		At: g.places(f.core.Cluster().Nodes())}
 }
 
-// everywhere wishes the same of every group that takes writes.
+// everywhere wishes the same of every group that takes writes at present: one whose
+// node is away cannot be given queues, and must not keep the others from having them.
 func (f *Front) everywhere(read, write, perm int) []wish {
 	var ws []wish
+	nodes := f.core.Cluster().Nodes()
 	for _, g := range f.groups() {
-		if !g.Wiped {
+		if !g.Wiped && g.writable(nodes) {
 			ws = append(ws, wish{g.name, read, write, perm})
 		}
 	}
 	return ws
+}
+
+// writable says whether a group's master lives, or somebody who may take its place.
+func (g *group) writable(nodes []core.NodeInfo) bool {
+	at := g.places(nodes)
+	if at == nil {
+		return true
+	}
+	for _, n := range nodes {
+		if n.Alive && (n.Node == at[0] || g.elects() && slices.Contains(at, n.Node)) {
+			return true
+		}
+	}
+	return false
 }
 
 // SetGroup makes a broker group or changes how it keeps its queues: those that are

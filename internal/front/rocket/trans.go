@@ -124,7 +124,7 @@ func (t *transactions) tick(now core.Now) {
 		return
 	}
 	self := t.f.core.Self().Node
-	var check []*halves
+	var check, begin, ops []*halves
 	t.mu.Lock()
 	for _, p := range topic.parts {
 		q := p.queues[0]
@@ -138,23 +138,29 @@ func (t *transactions) tick(now core.Now) {
 			h = &halves{half: q, epoch: st.Epoch, nextHalf: -1, open: map[core.Offset]*openHalf{},
 				done: map[core.Offset]bool{}}
 			t.at[p.Group] = h
-			t.begin(h)
+			begin = append(begin, h)
 			continue
 		}
-		if h.op == nil {
-			if h.op = t.f.queueAt(opTopic, p.Group, 0); h.op != nil && h.nextHalf >= 0 {
-				t.followOps(h)
+		if h.op == nil && h.nextHalf >= 0 {
+			if h.op = t.f.queueAt(opTopic, p.Group, 0); h.op != nil {
+				ops = append(ops, h)
 			}
 		}
 		check = append(check, h)
 	}
 	t.mu.Unlock()
+	for _, h := range begin {
+		t.begin(h)
+	}
+	for _, h := range ops {
+		t.followOps(h)
+	}
 	for _, h := range check {
 		t.check(h, now)
 	}
 }
 
-// begin loads the positions and follows both topics. The caller holds t.mu.
+// begin loads the positions and follows both topics.
 func (t *transactions) begin(h *halves) {
 	t.f.offsets.current(func(err error) {
 		if err != nil {
