@@ -307,6 +307,7 @@ func (s *Shard) led(c *copyOf) {
 	}
 	if c == s.agreed && (st.Leader != c.leaderSeen || st.Epoch != c.epochSeen) {
 		c.leaderSeen, c.epochSeen = st.Leader, st.Epoch
+		s.showNodes()
 		s.catalogLed()
 	}
 }

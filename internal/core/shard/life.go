@@ -19,6 +19,7 @@ type peer struct {
 	beats    uint64
 
 	silent, gone bool                         // what this node holds of it
+	suspected    core.Time                    // when it last said so
 	told         map[core.NodeID]core.Suspect // what others hold of it
 	dead         bool                         // a majority of the voters hold it dead
 	fencing      bool                         // its fence is being proposed
@@ -148,9 +149,15 @@ func (s *Shard) beat() {
 	s.releaseHeld()
 }
 
+// forgive is how long after a suspicion a node is given no lease: its fence may be on
+// its way, and a lease would let it go on beside who took over.
+const forgive = 500 * core.Millisecond
+
 func (s *Shard) beaten(p *peer, b *core.Beat) {
 	p.wall = b.Wall
-	s.send(p.node, &core.BeatAnswer{Seq: b.Seq, Sent: b.Sent})
+	if !p.silent && !p.gone && s.aliveInCatalog(p.id) && (p.suspected == 0 || s.now.Mono-p.suspected > forgive) {
+		s.send(p.node, &core.BeatAnswer{Seq: b.Seq, Sent: b.Sent})
+	}
 	if p.silent {
 		p.silent = false
 		s.tell(p)
@@ -189,6 +196,9 @@ func (s *Shard) leased() bool {
 
 // tell says to every node what this one holds of p.
 func (s *Shard) tell(p *peer) {
+	if p.gone || p.silent {
+		p.suspected = s.now.Mono
+	}
 	m := core.Suspect{Peer: p.id, Evidence: p.gone, Silent: p.silent, Back: !p.gone && !p.silent}
 	for _, q := range s.order {
 		if q != p {

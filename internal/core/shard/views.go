@@ -138,11 +138,8 @@ func (s *Shard) assignCatalog() {
 
 // nodesChanged takes that nodes came, went or were fenced.
 func (s *Shard) nodesChanged() {
-	nodes := append([]core.NodeInfo(nil), s.machine.Nodes()...)
-	for i := range nodes {
-		n := &nodes[i]
-		n.Self = n.Node == s.cfg.Self.Node
-		if n.Self {
+	for _, n := range s.machine.Nodes() {
+		if n.Node == s.cfg.Self.Node {
 			continue
 		}
 		p := s.peers[n.Node]
@@ -154,8 +151,7 @@ func (s *Shard) nodesChanged() {
 			s.over(n.Incarnation)
 		}
 	}
-	s.out.View.Nodes = nodes
-
+	s.showNodes()
 	if s.aliveInCatalog(s.cfg.Self) {
 		s.memberNow()
 	} else if s.member {
@@ -163,6 +159,21 @@ func (s *Shard) nodesChanged() {
 		s.note(4, "this node was held dead by the others; it comes back")
 		s.register()
 	}
+}
+
+// showNodes gives the nodes to the view, with who leads the catalog.
+func (s *Shard) showNodes() {
+	nodes := append([]core.NodeInfo(nil), s.machine.Nodes()...)
+	var leader core.DiskID
+	if s.agreed != nil {
+		leader = s.agreed.leaderSeen
+	}
+	for i := range nodes {
+		n := &nodes[i]
+		n.Self = n.Node == s.cfg.Self.Node
+		n.Leads = leader != 0 && n.Disk == leader
+	}
+	s.out.View.Nodes = nodes
 }
 
 // memberNow is reached when the catalog, as applied here, shows this run alive.
