@@ -5,6 +5,7 @@
 //	trine dev kill|pause|... N  what happens to one of them, from another terminal
 //	trine status                nodes, leaders, copies in sync, lag
 //	trine stream ...            list, describe, alter and move streams
+//	trine drill run             breaks three nodes under load and counts what was lost
 package main
 
 import (
@@ -36,7 +37,8 @@ func run(args []string) int {
 			HiddenDefaultCmd: true,
 		},
 	}
-	root.AddCommand(serveCommand(), devCommand(), statusCommand(), streamCommand())
+	root.AddCommand(serveCommand(), devCommand(), statusCommand(), streamCommand(),
+		drillCommand())
 	root.SetArgs(args)
 	if err := root.Execute(); err != nil {
 		if !errors.Is(err, errSaid) {

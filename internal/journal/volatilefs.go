@@ -35,7 +35,7 @@ type volatileFile struct {
 	base  File
 	name  string // guarded by the file system's mu, with open and gone
 	open  int
-	gone  bool // removed, or another file was renamed over it
+	gone  bool             // removed, or another file was renamed over it
 	size  int64            // as its readers see it
 	pages map[int64][]byte // whole pages with unflushed writes
 	short int64            // the least size since the last flush

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"trine/internal/drill"
+)
+
+func drillCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "drill", Short: "Break a cluster under load and count what its clients lost"}
+	var o drill.Options
+	var asJSON, markdown bool
+	var from string
+	run := &cobra.Command{
+		Use:   "run",
+		Short: "Start three nodes, load and break them, read everything back",
+		Long: "Start three nodes of this program, load them with the protocols' standard Go clients, break\n" +
+			"something in the middle, read everything back, and say what was lost, written twice, out of\n" +
+			"order or delivered again. The exit code is 1 where a mode's promise was broken, or a run\n" +
+			"does not count because the cluster was not healthy.\n\nModes:\n" + modesHelp() +
+			"\nFaults:\n" + faultsHelp(),
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			var results []drill.Result
+			var err error
+			if from != "" {
+				results, err = readResults(from)
+			} else {
+				results, err = runDrill(&o)
+			}
+			if err != nil && len(results) == 0 {
+				return err
+			}
+			rows := drill.Rows(results)
+			switch {
+			case asJSON:
+				err = printJSON(map[string]any{"rows": rows, "runs": results})
+			case markdown:
+				err = drill.Markdown(os.Stdout, rows, fmt.Sprintf("%d messages a second, %v s of load, two cores "+
+					"for nodes and clients together.", o.Rate, o.Seconds))
+			default:
+				err = drill.Print(os.Stdout, rows)
+			}
+			if err == nil && !drill.Kept(rows) {
+				err = errSaid
+			}
+			return err
+		},
+	}
+	f := run.Flags()
+	f.StringSliceVar(&o.Modes, "mode", nil, "modes to drill (default kafka-insync, kafka-majority, amqp-quorum)")
+	f.StringSliceVar(&o.Faults, "fault", nil, "faults to inject (default kill)")
+	f.BoolVar(&o.All, "all", false, "every mode under every fault")
+	f.IntVar(&o.Rate, "rate", 2000, "messages a second")
+	f.Float64Var(&o.Seconds, "seconds", 8, "seconds of load, more where a fault needs it")
+	f.IntVar(&o.Runs, "runs", 1, "runs of each mode and fault")
+	f.DurationVar(&o.Hold, "hold-followers", 0, "delay what the leader sends to the others, until the fault")
+	f.StringVar(&o.Keep, "keep", "", "keep data and logs in this directory")
+	f.StringVar(&o.Address, "address", defaultAddress(), "the nodes listen on the three addresses that follow")
+	f.BoolVar(&asJSON, "json", false, "rows and runs as JSON")
+	f.BoolVar(&markdown, "markdown", false, "as docs/MODES.md")
+	f.StringVar(&from, "from", "", "report on runs that --json wrote earlier: files, separated by commas")
+	cmd.AddCommand(run)
+	return cmd
+}
+
+// defaultAddress differs between drills that run at once.
+func defaultAddress() string {
+	pid := os.Getpid()
+	return fmt.Sprintf("127.%d.%d.0", 100+pid/250%100, 1+pid%250)
+}
+
+func runDrill(o *drill.Options) ([]drill.Result, error) {
+	var err error
+	if o.Program, err = os.Executable(); err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer cancel()
+	o.Told = func(r drill.Result) {
+		word := "counts"
+		if !r.Valid {
+			word = "does not count: " + r.Why
+		}
+		if len(r.Broken) > 0 {
+			word += "; BROKEN: " + strings.Join(r.Broken, ", ")
+		}
+		fmt.Fprintf(os.Stderr, "%s %s: %d acknowledged, %d lost, %d twice, %d reordered, %d returned, "+
+			"%d unknown, gap %v at +%v, noise %v, %s\n", r.Mode, r.Fault, r.Acked, r.Lost, r.Duplicated,
+			r.Reordered, r.Returned, r.Unknown, r.Gap.Round(time.Millisecond),
+			r.GapAt.Round(time.Millisecond), r.Noise.Round(time.Millisecond), word)
+	}
+	return drill.Run(ctx, *o)
+}
+
+func readResults(files string) (all []drill.Result, err error) {
+	for _, name := range strings.Split(files, ",") {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		var one struct{ Runs []drill.Result }
+		if err := json.Unmarshal(b, &one); err != nil {
+			return nil, fmt.Errorf("read %q: %w", name, err)
+		}
+		all = append(all, one.Runs...)
+	}
+	return all, nil
+}
+
+func modesHelp() string {
+	var b strings.Builder
+	for _, m := range drill.Modes {
+		fmt.Fprintf(&b, "  %-20s %s\n", m.Name, m.Says)
+	}
+	return b.String()
+}
+
+func faultsHelp() string {
+	var b strings.Builder
+	for _, f := range drill.Faults {
+		fmt.Fprintf(&b, "  %-20s %s\n", f.Name, f.Says)
+	}
+	return b.String()
+}
