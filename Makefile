@@ -1,0 +1,30 @@
+# Eight words: build, test, race, lint, fuzz, sim, drill, bench.
+GO ?= go
+export CGO_ENABLED = 0
+
+.PHONY: build test race lint fuzz sim drill bench
+build: ## one static binary: bin/trine
+	$(GO) build -trimpath -ldflags '-s -w' -o bin/trine ./cmd/trine
+
+test: build ## everything that a change must pass, under 20 minutes on two cores
+	./tests/run
+
+race:
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./internal/front/... ./internal/node/... ./internal/journal/... ./cmd/...
+
+lint:
+	test -z "$$(gofmt -l cmd internal tests)"
+	$(GO) vet ./...
+	$(GO) test ./internal/layout
+
+fuzz: ## a minute for each codec
+	./tests/fuzz 60s
+
+sim: ## many more seeds than the tests run
+	SIM_SEEDS=10000 $(GO) test -timeout 0 -run Seeds ./internal/sim
+
+drill: build ## the whole table, real processes
+	bin/trine drill run --all
+
+bench: build
+	./bench/run
