@@ -15,6 +15,7 @@ type subject struct {
 	w       *World
 	name    string
 	policy  core.Policy
+	at      []core.NodeID
 	queue   bool
 	id      core.StreamID
 	acked   map[string]bool // values whose append was said to hold
@@ -25,6 +26,11 @@ type subject struct {
 	holder  map[string]*taker // who was lent a value last
 	stop    bool
 	faulty  []string
+	lossy   func() bool // whether what happened in this run may have cost what was acknowledged
+	changes bool        // its kind is changed while it runs
+	moves   bool        // its copies are moved
+	lost    int         // acknowledged, and lost as its kind allows
+	makers  []*producer
 }
 
 func (s *subject) broken(format string, args ...any) {
@@ -47,15 +53,16 @@ type producer struct {
 
 func (s *subject) produce(n *Node) {
 	p := &producer{s: s, n: n, run: n.run, open: map[uint64]string{}}
+	s.makers = append(s.makers, p)
 	var next func()
 	next = func() {
 		if s.stop || !n.up || n.run != p.run {
 			return
 		}
-		if !n.paused && n.Member && len(p.open) < 50 {
+		if !n.paused && n.Member && len(p.open) < 20 {
 			p.send()
 		}
-		s.w.After(s.w.between(core.Millisecond, 8*core.Millisecond), next)
+		s.w.After(s.w.between(2*core.Millisecond, 20*core.Millisecond), next)
 	}
 	s.w.After(s.w.between(0, 5*core.Millisecond), next)
 }
@@ -134,6 +141,7 @@ func (b *batcher) send() {
 
 // Appended takes an outcome; one that comes late counts all the same.
 func (b *batcher) Appended(token uint64, a core.Appended, err error) {
+	b.s.w.trace("%s: batch %s asked try %d of %d base %d epoch %d: %v", b.s.name, b.value, token, b.try, a.Base, a.Epoch, err)
 	if token != b.try || b.value == "" {
 		return
 	}
@@ -143,7 +151,13 @@ func (b *batcher) Appended(token uint64, a core.Appended, err error) {
 		b.s.acked[b.value] = true
 		b.value = ""
 		b.seq++
-	case core.OutOfOrder, core.Invalid:
+	case core.OutOfOrder:
+		if b.s.lossy() { // what came before it is lost: it begins anew, as clients do
+			b.id, b.seq, b.value = b.id+1, 0, ""
+			return
+		}
+		b.s.broken("batch %s: %v", b.value, err)
+	case core.Invalid:
 		b.s.broken("batch %s: %v", b.value, err)
 	}
 }
@@ -266,6 +280,14 @@ func (s *subject) check() {
 		}
 	}
 	sort.Strings(lost)
+	if s.lossy() {
+		s.lost, lost = len(lost), nil
+	}
+	for _, p := range s.makers {
+		if p.n.run == p.run && len(p.open) > 0 {
+			s.broken("%d appends entered at node %d were not answered", len(p.open), p.n.ID)
+		}
+	}
 	for _, v := range lost {
 		s.broken("%s was acknowledged and is lost", v)
 	}

@@ -24,7 +24,11 @@ type Node struct {
 	up     bool
 	paused bool
 	drift  core.Time // of the monotonic clock's reading
+	rate   core.Time // and what it gains in a million
 	skew   core.Stamp
+	stall  core.Time // until then no flush ends
+	used   int       // disks so far
+	lost   bool      // its disk was deleted: nothing links to it before its last run is fenced
 
 	in        []shard.Event
 	turn      shard.Turn
@@ -33,24 +37,29 @@ type Node struct {
 
 	Streams map[string]*core.Stream
 	Docs    map[string]core.Document
+	Infos   []core.NodeInfo
 	Member  bool
 	stopped error
+	done    map[string]core.Index // what each copy of this run has applied
 }
 
 // lane is one road to disk: everything queued while the last write ran goes in one.
 type lane struct {
 	queue []core.Write
 	busy  bool
+	begun core.Time // of what is being written
 }
 
 func newNode(w *World, id core.NodeID) *Node {
-	return &Node{ID: id, w: w, fs: journal.NewMemFS(), disk: core.DiskID(1000 + id)}
+	return &Node{ID: id, w: w, fs: journal.NewMemFS(), disk: firstDisk(id)}
 }
+
+func firstDisk(id core.NodeID) core.DiskID { return core.DiskID(1000 + id) }
 
 func (n *Node) runs() bool { return n.up && !n.paused }
 
 func (n *Node) now() core.Now {
-	return core.Now{Mono: n.w.now + n.drift, Wall: core.Stamp(1_700_000_000_000+int64(n.w.now)/int64(core.Millisecond)) + n.skew}
+	return core.Now{Mono: n.w.now + n.drift + n.w.now/1_000_000*n.rate, Wall: core.Stamp(1_700_000_000_000+int64(n.w.now)/int64(core.Millisecond)) + n.skew}
 }
 
 // Start begins a run of the node's process on its disk.
@@ -65,11 +74,13 @@ func (n *Node) Start() error {
 	n.each, n.lzy = lane{}, lane{}
 	n.Streams, n.Docs, n.Member = map[string]*core.Stream{}, map[string]core.Document{}, false
 	n.drift = n.w.between(0, 3600*core.Second)
+	n.rate, n.stall, n.done, n.lost = n.w.rates(), 0, map[string]core.Index{}, false
+	n.Infos = nil
 	n.self = core.Peer{Node: n.ID, Disk: rep.Disk, Incarnation: core.Incarnation(n.w.rng.Int64N(1<<61) + 1)}
 	var peers []core.NodeID
 	var voters []core.Member
 	for _, o := range n.w.Nodes {
-		voters = append(voters, core.Member{Node: o.ID, Disk: o.disk, InSync: true})
+		voters = append(voters, core.Member{Node: o.ID, Disk: firstDisk(o.ID), InSync: true})
 		if o != n {
 			peers = append(peers, o.ID)
 		}
@@ -187,7 +198,12 @@ func (n *Node) step() {
 	for i := range t.Loads {
 		n.load(t.Loads[i])
 	}
+	slow := n.flushAge() > flushAgeMax
 	for _, s := range t.Sends {
+		if _, beat := s.Msg.(*core.Beat); beat && slow {
+			n.w.fired("heartbeat held back")
+			continue
+		}
 		n.w.wire(n.ID, s.To).send(n, s.Lane, s.Msg)
 	}
 	for _, d := range t.Dials {
@@ -197,7 +213,7 @@ func (n *Node) step() {
 	stop := t.Stop
 	if t.WakeAt != 0 {
 		run := n.run
-		n.w.After(t.WakeAt-n.now().Mono, func() {
+		n.w.After((t.WakeAt-n.now().Mono)*1001/1000+1, func() {
 			if n.run == run && n.up {
 				n.schedule()
 			}
@@ -212,11 +228,13 @@ func (n *Node) step() {
 	if stop != nil {
 		n.stopped = stop
 		n.Kill("it stopped: " + stop.Error())
+		n.w.stopped(n)
 	}
 }
 
 func (n *Node) show(v *shard.View) {
 	for _, s := range v.Streams {
+		n.w.leads(n, s)
 		n.Streams[s.Name] = s
 	}
 	for _, s := range v.Gone {
@@ -229,6 +247,9 @@ func (n *Node) show(v *shard.View) {
 			n.Docs[d.Key] = d
 		}
 	}
+	if v.Nodes != nil {
+		n.Infos = v.Nodes
+	}
 	for _, i := range v.Nodes {
 		if i.Node == n.ID {
 			n.Member = i.Alive && i.Incarnation == n.self.Incarnation
@@ -236,7 +257,22 @@ func (n *Node) show(v *shard.View) {
 	}
 }
 
+// flushAgeMax is how old an unfinished write may be for a heartbeat to leave.
+const flushAgeMax = core.Second
+
+// flushAge gives how long the oldest unfinished write has run.
+func (n *Node) flushAge() core.Time {
+	var age core.Time
+	for _, l := range []*lane{&n.each, &n.lzy} {
+		if l.busy {
+			age = max(age, n.w.now-l.begun)
+		}
+	}
+	return age
+}
+
 func (n *Node) write(wr core.Write) {
+	n.w.lies.write(n, &wr)
 	l := &n.lzy
 	if wr.Road == core.FlushEach {
 		l = &n.each
@@ -251,12 +287,14 @@ func (n *Node) drain(l *lane) {
 		return
 	}
 	ws := l.queue
-	l.queue, l.busy = nil, true
+	l.queue, l.busy, l.begun = nil, true, n.w.now
 	run := n.run
 	delay := n.w.between(10*core.Microsecond, 100*core.Microsecond)
 	if l == &n.each {
 		delay = n.w.between(100*core.Microsecond, core.Millisecond)
+		delay += n.w.lies.early(n, ws)
 	}
+	delay = max(delay, n.stall-n.w.now)
 	n.w.After(delay, func() {
 		if n.run != run {
 			return

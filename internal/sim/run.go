@@ -14,31 +14,62 @@ type Report struct {
 	Hash   uint64
 	Steps  int
 	Acked  int
+	Lost   int // acknowledged and lost, where the stream's kind allows it
+	Lies   int // of the planted bug
 	Fired  map[string]int
 	Broken []string
 }
 
 // Run plays one seed: load on every kind of stream, faults for a while, then none, and
 // what the clients know against what is there.
-func Run(seed uint64, trace io.Writer) *Report {
+func Run(seed uint64, trace io.Writer) *Report { return RunPlanted(seed, trace, "") }
+
+// RunPlanted plays one seed with a planted bug, or without one. A panic is a bug caught.
+func RunPlanted(seed uint64, trace io.Writer, plant string) *Report {
+	return run(seed, trace, plant, faultTime)
+}
+
+func run(seed uint64, trace io.Writer, plant string, faults core.Time) (rep *Report) {
 	w := NewWorld(seed, 3)
 	w.Trace = trace
-	r := &runner{w: w}
+	if plant != "" {
+		w.lies = &Plant{Name: plant}
+	}
+	r := &runner{w: w, faultTime: faults}
+	rep = &Report{Seed: seed}
+	defer func() {
+		if e := recover(); e != nil {
+			if plant == "" && trace != nil {
+				panic(e)
+			}
+			rep.Broken = append(rep.Broken, fmt.Sprintf("panic: %v", e))
+			rep.Fired = w.Fired
+		}
+	}()
 	r.play()
-	rep := &Report{Seed: seed, Hash: w.Hash(), Steps: w.steps, Fired: w.Fired, Broken: append(r.broken, w.diverged...)}
+	*rep = Report{Seed: seed, Hash: w.Hash(), Steps: w.steps, Fired: w.Fired, Broken: append(r.broken, w.diverged...)}
+	if w.lies != nil {
+		rep.Lies = w.lies.Times
+	}
 	for _, s := range r.subjects {
 		rep.Acked += len(s.acked)
+		rep.Lost += s.lost
 		rep.Broken = append(rep.Broken, s.faulty...)
 	}
 	return rep
 }
 
 type runner struct {
-	w        *World
-	subjects []*subject
-	broken   []string
-	calm     bool
-	ids      core.ConsumerID
+	w         *World
+	subjects  []*subject
+	broken    []string
+	calm      bool
+	faultTime core.Time
+	cuts      map[core.NodeID]bool // nodes whose power was cut
+	hurt      core.NodeID          // the one node whose disk is damaged or deleted in this run
+	churned   int
+	churn     map[string]bool // streams defined and removed by the way: whether they shall be there
+	ids       core.ConsumerID
 }
 
 func (r *runner) fail(format string, args ...any) {
@@ -52,6 +83,9 @@ const faultTime = 8 * core.Second
 
 func (r *runner) play() {
 	w := r.w
+	r.cuts, r.churn = map[core.NodeID]bool{}, map[string]bool{}
+	w.drifts = w.chance(50)
+	w.ended = func(n *Node) { r.restart(n, core.Second) }
 	for _, n := range w.Nodes {
 		if err := n.Start(); err != nil {
 			r.fail("%v", err)
@@ -62,11 +96,7 @@ func (r *runner) play() {
 		r.fail("no cluster formed")
 		return
 	}
-	flush := []core.Policy{core.Majority(3), core.Mirror(3, core.FlushEach), core.InSync(3, 2, core.FlushEach)}
-	for _, p := range flush {
-		r.subject(fmt.Sprintf("queue-%s", p.Mode()), p, true)
-		r.subject(fmt.Sprintf("log-%s", p.Mode()), p, false)
-	}
+	r.choose()
 	for _, s := range r.subjects {
 		if !r.define(s) {
 			return
@@ -83,13 +113,13 @@ func (r *runner) play() {
 		}
 	}
 	w.After(w.between(100*core.Millisecond, core.Second), r.fault)
-	w.Run(faultTime)
+	w.Run(r.faultTime)
 	r.heal()
 	if !w.Until(20*core.Second, r.allMembers) {
 		r.fail("the survivors are no cluster")
 		return
 	}
-	w.Run(3 * core.Second)
+	w.Run(2 * core.Second)
 	for _, s := range r.subjects {
 		s.stop = true
 	}
@@ -98,9 +128,18 @@ func (r *runner) play() {
 		r.probe(s)
 		s.check()
 	}
+	w.unsure = map[string]bool{}
 	for _, n := range w.Nodes {
 		w.check(n)
+		votes := func() bool {
+			i := w.Nodes[0].info(n.ID)
+			return i.Voter && i.Disk == n.disk
+		}
+		if !w.Until(20*core.Second, votes) {
+			r.fail("node %d does not vote again: %+v", n.ID, w.Nodes[0].info(n.ID))
+		}
 	}
+	r.checkChurn()
 }
 
 func (r *runner) allMembers() bool {
@@ -114,11 +153,11 @@ func (r *runner) allMembers() bool {
 
 func (r *runner) subject(name string, p core.Policy, queue bool) {
 	r.subjects = append(r.subjects, &subject{w: r.w, name: name, policy: p, queue: queue, acked: map[string]bool{},
-		sent: map[string]bool{}, settled: map[string]bool{}, tried: map[string]bool{}, lent: map[string]int{}, holder: map[string]*taker{}})
+		sent: map[string]bool{}, settled: map[string]bool{}, tried: map[string]bool{}, lent: map[string]int{}, holder: map[string]*taker{}, lossy: func() bool { return false }})
 }
 
 func (r *runner) define(s *subject) bool {
-	d := core.Definition{Name: s.name, Policy: s.policy}
+	d := core.Definition{Name: s.name, Policy: s.policy, At: s.at}
 	if s.queue {
 		d.Queue = &core.QueueSettings{TTLMs: -1, DeliveryLimit: -1}
 	}
@@ -149,67 +188,8 @@ func (r *runner) probe(s *subject) {
 	}
 }
 
-// fault does one thing, by the seed, and plans the next.
-func (r *runner) fault() {
-	if r.calm {
-		return
-	}
-	w := r.w
-	n := w.Nodes[w.rng.IntN(len(w.Nodes))]
-	m := w.Nodes[w.rng.IntN(len(w.Nodes))]
-	down := 0
-	for _, x := range w.Nodes {
-		if !x.runs() {
-			down++
-		}
-	}
-	switch k := w.rng.IntN(100); {
-	case k < 40 && down > 0: // one is enough
-	case k < 25:
-		w.fired("kill")
-		n.Kill("fault")
-		r.restart(n, 2*core.Second)
-	case k < 40:
-		w.fired("power cut")
-		n.PowerCut()
-		r.restart(n, 2*core.Second)
-	case k < 45:
-		w.fired("kill of all")
-		for _, x := range w.Nodes {
-			x.Kill("fault")
-			r.restart(x, core.Second)
-		}
-	case k < 50:
-		w.fired("power cut of all")
-		for _, x := range w.Nodes {
-			x.PowerCut()
-			r.restart(x, core.Second)
-		}
-	case k < 65 && n.up && down == 0:
-		w.fired("pause")
-		n.Pause()
-		w.After(w.between(50*core.Millisecond, 3*core.Second), n.Resume)
-	case k < 80 && n != m:
-		w.fired("silent cut")
-		r.cut(w.wire(n.ID, m.ID), true, true)
-	case k < 88 && n != m:
-		w.fired("one-way cut")
-		r.cut(w.wire(n.ID, m.ID), w.chance(50), false)
-	case k < 94 && n != m:
-		w.fired("reset and refuse")
-		l := w.wire(n.ID, m.ID)
-		l.refuse = true
-		l.end("fault")
-		w.After(w.between(10*core.Millisecond, 3*core.Second), l.heal)
-	case n != m:
-		w.fired("reset")
-		w.wire(n.ID, m.ID).end("fault")
-	}
-	w.After(w.between(50*core.Millisecond, 1500*core.Millisecond), r.fault)
-}
-
 // cut holds what is sent on a wire; long cuts end its connections.
-func (r *runner) cut(l *wire, ab, both bool) {
+func (r *runner) cut(l *wire, ab, both bool) bool {
 	l.cutAB, l.cutBA = ab || both, !ab || both
 	gen := l.gen
 	r.w.After(2*core.Second, func() {
@@ -218,18 +198,30 @@ func (r *runner) cut(l *wire, ab, both bool) {
 		}
 	})
 	r.w.After(r.w.between(20*core.Millisecond, 4*core.Second), l.heal)
+	return true
 }
 
 func (r *runner) restart(n *Node, within core.Time) {
 	run := n.run
 	r.w.After(r.w.between(20*core.Millisecond, within), func() {
-		if n.run == run && !n.up {
+		if n.run == run && !n.up && !r.calm {
 			r.start(n)
 		}
 	})
 }
 
 func (r *runner) start(n *Node) {
+	if n.up {
+		return
+	}
+	if n.lost { // as a node that joins is told: its former run must end first
+		for _, o := range r.w.Nodes {
+			if i := o.info(n.ID); o != n && o.up && i.Alive {
+				r.w.After(20*core.Millisecond, func() { r.start(n) })
+				return
+			}
+		}
+	}
 	if err := n.Start(); err != nil {
 		r.fail("%v", err)
 		return
@@ -254,6 +246,8 @@ func (r *runner) heal() {
 	}
 	for _, n := range r.w.Nodes {
 		n.Resume()
+		n.faults.Heal()
+		n.stall = 0
 		if !n.up {
 			r.start(n)
 		}

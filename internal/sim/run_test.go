@@ -1,11 +1,12 @@
 package sim
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"testing"
+
+	"trine/internal/core"
 )
 
 // seeds gives how many seeds a test plays; SIM_SEEDS asks for more.
@@ -28,7 +29,7 @@ func TestSeedsLoseNothing(t *testing.T) {
 		n = 1
 	}
 	fired := map[string]int{}
-	acked, steps := 0, 0
+	acked, lost, steps := 0, 0, 0
 	for seed := from; seed < from+n; seed++ {
 		var trace io.Writer
 		if os.Getenv("SIM_TRACE") != "" {
@@ -39,21 +40,51 @@ func TestSeedsLoseNothing(t *testing.T) {
 			fired[k] += v
 		}
 		acked += r.Acked
+		lost += r.Lost
 		steps += r.Steps
 		if len(r.Broken) > 0 {
 			t.Errorf("seed %d (SIM_SEED=%d go test -run SeedsLoseNothing ./internal/sim): %d broken, first: %q",
 				seed, seed, len(r.Broken), r.Broken[:min(3, len(r.Broken))])
 		}
 	}
-	t.Logf("%d seeds, %d steps, %d acknowledged, faults %s", n, steps, acked, fmt.Sprint(fired))
+	t.Logf("%d seeds, %d steps, %d acknowledged, %d lost where the kind of stream allows it", n, steps, acked, lost)
+	for _, f := range faultNames() {
+		t.Logf("%-24s fired %5d times", f, fired[f])
+		if fired[f] == 0 && n >= 100 {
+			t.Errorf("%s never fired", f)
+		}
+	}
+}
+
+// TestPlantedBugsAreCaught plants each bug in turn: a simulator that does not notice
+// one of them proves nothing by its silence.
+func TestPlantedBugsAreCaught(t *testing.T) {
+	n := uint64(seeds(t, 200))
+	for _, plant := range Plants() {
+		lies, caught := 0, uint64(0)
+		for seed := uint64(1); seed <= n && caught == 0; seed++ {
+			if len(Run(seed, nil).Broken) > 0 {
+				continue // it would fail without the planted bug too
+			}
+			r := RunPlanted(seed, nil, plant)
+			lies += r.Lies
+			if len(r.Broken) > 0 {
+				caught = seed
+				t.Logf("%-28s caught at seed %3d: %s", plant, seed, r.Broken[0])
+			}
+		}
+		if caught == 0 {
+			t.Errorf("%s was planted in %d runs, lied %d times, and was not noticed", plant, n, lies)
+		}
+	}
 }
 
 func TestOneSeedIsOneRun(t *testing.T) {
-	first := Run(7, nil)
-	for i := range seeds(t, 5) {
-		if r := Run(7, nil); r.Hash != first.Hash || r.Steps != first.Steps {
+	first := run(7, nil, "", 2*core.Second)
+	for i := range 99 {
+		if r := run(7, nil, "", 2*core.Second); r.Hash != first.Hash || r.Steps != first.Steps {
 			t.Fatalf("run %d: trace %x in %d steps, was %x in %d", i, r.Hash, r.Steps, first.Hash, first.Steps)
 		}
 	}
-	t.Logf("trace %x, %d steps", first.Hash, first.Steps)
+	t.Logf("trace %x, %d steps, 100 times", first.Hash, first.Steps)
 }

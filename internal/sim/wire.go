@@ -63,7 +63,7 @@ func (l *wire) dial(from *Node) {
 		from.redial(l, 5*core.Millisecond)
 		return
 	}
-	if l.cutAB || l.cutBA || to.paused || l.ending > 0 {
+	if from.lost || to.lost || l.cutAB || l.cutBA || to.paused || l.ending > 0 {
 		from.redial(l, l.w.between(core.Millisecond, 100*core.Millisecond))
 		return
 	}
@@ -101,8 +101,10 @@ func (l *wire) send(from *Node, lane core.Lane, m core.Message) {
 	if !l.up {
 		return
 	}
+	m = l.w.lies.send(from, l.other(from), m)
 	p := parcel{from, l.other(from), lane, link.Append(nil, m)}
 	if l.cut(from) {
+		l.w.lies.cut(l, from, m)
 		l.held = append(l.held, p)
 		return
 	}
