@@ -3,35 +3,24 @@ package clients
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// elsewhere is where node 1 is when the tests have no network of their own.
-const elsewhere = "127.77.31.1"
-
-// installed is what tests/install made.
-const installed = ".installed"
-
-// hosts are the three nodes' addresses.
+// hosts are the addresses of the three nodes, of these tests' own.
 var hosts []string
 
-func TestMain(m *testing.M) {
-	if code, entered := enter(); entered {
-		os.Exit(code)
-	}
-	os.Exit(run(m))
-}
+func TestMain(m *testing.M) { os.Exit(run(m)) }
 
-// run starts the cluster, runs the tests and stops the cluster.
+// run starts the cluster, runs the tests and stops it.
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "trine-clients-")
 	if err != nil {
@@ -39,7 +28,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	stop, err := startCluster(dir)
+	stop, err := start(dir)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -48,23 +37,22 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-func startCluster(dir string) (stop func(), err error) {
-	program := filepath.Join(dir, "trine")
-	build := exec.Command("go", "build", "-o", program, "../../cmd/trine")
-	if out, err := build.CombinedOutput(); err != nil {
+// start builds trine and runs three nodes; stop ends them and waits for that.
+func start(dir string) (stop func(), err error) {
+	trine := filepath.Join(dir, "trine")
+	if out, err := exec.Command("go", "build", "-o", trine, "../../cmd/trine").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build trine: %w\n%s", err, out)
 	}
-	at := netip.MustParseAddr(base())
+	at := netip.MustParseAddr("127.0.60.1")
 	for range 3 {
 		hosts = append(hosts, at.String())
 		at = at.Next()
 	}
-	data := filepath.Join(dir, "data")
 	log, err := os.Create(filepath.Join(dir, "dev.log"))
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(program, "dev", "-n", "3", "--data", data, "--address", hosts[0])
+	cmd := exec.Command(trine, "dev", "-n", "3", "--address", hosts[0], "--data", filepath.Join(dir, "data"))
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -72,16 +60,16 @@ func startCluster(dir string) (stop func(), err error) {
 	ended := make(chan struct{})
 	go func() { // ends with the process; stop waits for it
 		defer close(ended)
-		cmd.Wait()
+		_ = cmd.Wait()
 		log.Close()
 	}()
 	stop = func() {
-		cmd.Process.Signal(syscall.SIGINT)
+		_ = cmd.Process.Signal(syscall.SIGINT)
 		<-ended
 	}
 	for end := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		said, err := os.ReadFile(log.Name())
-		if err == nil && bytes.Contains(said, []byte("3 nodes serve after")) {
+		said, _ := os.ReadFile(log.Name())
+		if bytes.Contains(said, []byte("3 nodes serve after")) {
 			return stop, nil
 		}
 		select {
@@ -96,50 +84,40 @@ func startCluster(dir string) (stop func(), err error) {
 	}
 }
 
-// addresses are the nodes' with a port, those from the nth on first.
-func addresses(port string, first int) string {
-	var s []string
-	for i := range hosts {
-		s = append(s, hosts[(first+i)%len(hosts)]+":"+port)
-	}
-	return strings.Join(s, ",")
-}
-
-// outside runs another's program and gives what it printed.
-func outside(stdin string, program ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+// program runs another's client and gives what it printed.
+func program(t *testing.T, stdin, name string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program[0], program[1:]...)
+	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	cmd.WaitDelay = time.Second
-	home, err := os.MkdirTemp("", "trine-home-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(home)
-	cmd.Env = append(os.Environ(), "HOME="+home)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
-	err = cmd.Run()
-	if ctx.Err() != nil {
-		err = errors.Join(ctx.Err(), err)
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s %s: %v\n%s\n%s", name, strings.Join(args, " "), err, said.String(), out.String())
 	}
-	if err != nil {
-		return out.String(), fmt.Errorf("%s: %w\n%s\n%s", strings.Join(program, " "), err,
-			tail(said.String()), tail(out.String()))
-	}
-	return out.String(), nil
+	return out.String()
 }
 
-func tail(s string) string { return s[max(0, len(s)-3000):] }
-
-// python and java are the commands that run a program of ours with others' clients.
-func python(program string) []string {
-	return []string{filepath.Join(installed, "python", "bin", "python"),
-		filepath.Join("python", program)}
+// lines are n bodies, no two alike.
+func lines(n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprintf("line %d %s", i, strings.Repeat("x", i*37%500)))
+	}
+	return all
 }
 
-func java(jars, program string) []string {
-	return []string{"java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp",
-		filepath.Join(installed, jars, "*"), filepath.Join("java", program)}
+// same says what is missing, too much or altered, in whatever order.
+func same(t *testing.T, got, want []string) {
+	t.Helper()
+	got, want = slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))
+	if len(got) != len(want) {
+		t.Fatalf("%d messages read, not %d", len(got), len(want))
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("read %.60q where %.60q was written", got[i], want[i])
+		}
+	}
 }

@@ -79,8 +79,8 @@ func python() string { return cached("venv/bin/python") }
 // java runs one of the Java programs and gives what it prints last.
 func java(t *testing.T, class string, args ...string) string {
 	t.Helper()
-	jvm := []string{"-cp", cached("java/classes") + ":" + cached("java/lib") + "/*", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
-		"-Drocketmq.client.logUseSlf4j=true", class}
+	jvm := []string{"-cp", cached("java/lib") + "/*", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+		"-Drocketmq.client.logUseSlf4j=true", "java/" + class + ".java"}
 	return program(t, "", "java", append(jvm, args...)...)
 }
 
