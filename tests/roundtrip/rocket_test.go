@@ -1,4 +1,4 @@
-package clients
+package roundtrip
 
 import (
 	"context"
@@ -79,8 +79,8 @@ func python() string { return cached("venv/bin/python") }
 // java runs one of the Java programs and gives what it prints last.
 func java(t *testing.T, class string, args ...string) string {
 	t.Helper()
-	jvm := []string{"-cp", cached("java/lib") + "/*", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
-		"-Drocketmq.client.logUseSlf4j=true", "java/" + class + ".java"}
+	jvm := []string{"-cp", cached("java/classes") + ":" + cached("java/lib") + "/*", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+		"-Drocketmq.client.logUseSlf4j=true", class}
 	return program(t, "", "java", append(jvm, args...)...)
 }
 
