@@ -204,7 +204,7 @@ func (r *runner) cut(l *wire, ab, both bool) bool {
 func (r *runner) restart(n *Node, within core.Time) {
 	run := n.run
 	r.w.After(r.w.between(20*core.Millisecond, within), func() {
-		if n.run == run && !n.up && !r.calm {
+		if n.run == run && !n.up {
 			r.start(n)
 		}
 	})
