@@ -24,6 +24,7 @@ type config struct {
 	Peers     []string `toml:"peers"`     // "2=host:port", of the other nodes
 	Rack      string   `toml:"rack"`
 	LogLevel  string   `toml:"log-level"`
+	Pprof     string   `toml:"pprof"` // loopback address for profiles; none if empty
 
 	AMQP     amqpConfig   `toml:"amqp"`
 	Kafka    kafkaConfig  `toml:"kafka"`
@@ -94,6 +95,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&c.Peers, "peers", c.Peers, "the other nodes: 2=host:port,3=host:port")
 	f.StringVar(&c.Rack, "rack", c.Rack, "copies of a stream are spread over racks")
 	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "debug, info, warn or error")
+	f.StringVar(&c.Pprof, "pprof", c.Pprof, "loopback host:port for Go's profiles (default: none)")
 	f.StringVar(&c.AMQP.Listen, "amqp", c.AMQP.Listen, "host:port for AMQP 0-9-1, or off")
 	f.StringVar(&c.Kafka.Listen, "kafka", c.Kafka.Listen, "host:port for Kafka clients, or off")
 	f.IntVar(&c.Kafka.Copies, "kafka-copies", c.Kafka.Copies, "copies of topics that do not say")

@@ -110,6 +110,7 @@ type server struct {
 	node   *node.Node
 	admin  *admin.Admin
 	http   *http.Server
+	pprof  *http.Server // nil: not asked for
 	fronts fronts
 }
 
@@ -121,6 +122,11 @@ func (s *server) start(ctx context.Context) error {
 	serverTLS, clientTLS, err := c.TLS.load()
 	if err != nil {
 		return err
+	}
+	if c.Pprof != "" {
+		if s.pprof, err = servePprof(c.Pprof); err != nil {
+			return err
+		}
 	}
 	s.admin = admin.New(s.log)
 	if c.HTTP.Listen != off {
@@ -160,6 +166,9 @@ func (s *server) start(ctx context.Context) error {
 // stop ends everything in the order that costs clients least: what the node leads
 // goes to others first, then its clients, then the node itself.
 func (s *server) stop(handOver bool) {
+	if s.pprof != nil {
+		defer s.pprof.Close()
+	}
 	if s.admin != nil {
 		s.admin.End()
 	}
