@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"slices"
 	"sort"
 
 	"trine/internal/core"
@@ -183,7 +184,10 @@ func (s *Shard) full(w writeRef, err error) {
 			s.mark(c)
 		}
 	}
-	c.refused = append(c.refused, w)
+	// What was written while others were under way may stand here already: the disk is
+	// asked again in the order in which it was asked first.
+	i := sort.Search(len(c.refused), func(i int) bool { return c.refused[i].write.ID > w.write.ID })
+	c.refused = slices.Insert(c.refused, i, w)
 }
 
 // fullAgain is between two tries to write what found no room.
