@@ -15,7 +15,7 @@ var documents = []string{"docs/ARCHITECTURE.md", "docs/JOURNEY.md", "docs/COMPAT
 var (
 	fence    = regexp.MustCompile("(?s)```.*?```")
 	quoted   = regexp.MustCompile("`([^`\n]+)`")
-	fileName = regexp.MustCompile(`^[\w./-]*\w\.(go|txt|md)$`)
+	fileName = regexp.MustCompile(`^\w[\w./-]*\.(go|txt|md)$`)
 	funcName = regexp.MustCompile(`^(?:[\w*]+\.)*(\w+)\(\)$`)
 	testName = regexp.MustCompile(`\bTest[A-Z]\w*`)
 )
