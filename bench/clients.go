@@ -128,23 +128,26 @@ func amqpLoad(kind string) func(context.Context, *cluster) (*load, error) {
 				<-window
 			}
 		})
-		l.wait.Go(func() { // ends with l.end
-			p := amqp.Publishing{Body: make([]byte, amqpBytes), DeliveryMode: amqp.Persistent}
-			for {
-				select {
-				case window <- struct{}{}:
-				case <-ctx.Done():
-					return
-				}
-				if err := pub.PublishWithContext(ctx, "", name, false, false, p); err != nil {
-					if ctx.Err() == nil {
-						l.fail(err)
-					}
-					return
-				}
-			}
-		})
+		l.wait.Go(func() { publish(ctx, l, pub, name, window) }) // ends with l.end
 		return l, nil
+	}
+}
+
+// publish sends what the window lets it.
+func publish(ctx context.Context, l *load, pub *amqp.Channel, queue string, window chan<- struct{}) {
+	p := amqp.Publishing{Body: make([]byte, amqpBytes), DeliveryMode: amqp.Persistent}
+	for {
+		select {
+		case window <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		if err := pub.PublishWithContext(ctx, "", queue, false, false, p); err != nil {
+			if ctx.Err() == nil {
+				l.fail(err)
+			}
+			return
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -266,14 +267,16 @@ func (c *cluster) again(ctx context.Context) error {
 	return err
 }
 
-// profiles fetches CPU profiles of Trine's nodes while a measurement runs.
-func (c *cluster) profiles(span time.Duration) {
+// profiles fetches CPU profiles of Trine's nodes while a measurement runs; wait
+// returns when they are written.
+func (c *cluster) profiles(span time.Duration) (wait func()) {
+	var all sync.WaitGroup
 	if c.o.profile == "" || !c.trine {
-		return
+		return all.Wait
 	}
 	os.MkdirAll(c.o.profile, 0o755)
 	for i := range c.nodes {
-		go func() { // ends with the answer, or with this process
+		all.Go(func() { // waited for
 			url := fmt.Sprintf("http://%s:6060/debug/pprof/profile?seconds=%d", trineHost(i),
 				int(span.Seconds()))
 			r, err := http.Get(url)
@@ -285,6 +288,7 @@ func (c *cluster) profiles(span time.Duration) {
 			b, _ := io.ReadAll(r.Body)
 			name := fmt.Sprintf("%s-node%d.pprof", c.row.name, i+1)
 			os.WriteFile(filepath.Join(c.o.profile, name), b, 0o644)
-		}()
+		})
 	}
+	return all.Wait
 }

@@ -75,7 +75,8 @@ func (c *cluster) measure(ctx context.Context) (m measured, err error) {
 	}
 	time.Sleep(warm)
 	pids := c.pids()
-	c.profiles(c.o.span)
+	profiled := c.profiles(c.o.span)
+	defer profiled()
 	before, n, began := cpu(pids), l.done.Load(), time.Now()
 	time.Sleep(c.o.span)
 	used, n, took := cpu(pids)-before, l.done.Load()-n, time.Since(began)
