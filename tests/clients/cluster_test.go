@@ -131,21 +131,30 @@ func outside(stdin string, program ...string) (string, error) {
 		err = errors.Join(ctx.Err(), err)
 	}
 	if err != nil {
-		return out.String(), fmt.Errorf("%s: %w\n%s\n%s", strings.Join(program, " "), err,
-			tail(said.String()), tail(out.String()))
+		return out.String(), fmt.Errorf("%s: %w\n%s", strings.Join(program, " "), err, tail(said.String()))
 	}
 	return out.String(), nil
 }
 
 func tail(s string) string { return s[max(0, len(s)-3000):] }
 
-// python and java are the commands that run a program of ours with others' clients.
-func python(program string) []string {
-	return []string{installed("venv", "bin", "python"),
-		filepath.Join("python", program)}
+// program runs another's program, which must end well, and gives what it printed.
+func program(t *testing.T, stdin string, command ...string) string {
+	t.Helper()
+	out, err := outside(stdin, command...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
-func java(jars, program string) []string {
-	return []string{"java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp",
-		installed(jars, "*"), filepath.Join("java", program)}
+// pythonCommand and javaCommand run a program of ours with others' clients.
+func pythonCommand(program string) []string {
+	return []string{installed("venv", "bin", "python"), filepath.Join("python", program)}
+}
+
+func javaCommand(program string) []string {
+	return []string{"java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+		"-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-Drocketmq.client.logUseSlf4j=true",
+		"-cp", installed("java/lib", "*"), filepath.Join("java", program)}
 }

@@ -16,9 +16,9 @@ func TestKafkaClientsReadWhatEachOtherWrote(t *testing.T) {
 	all := []client{
 		{"franz-go", franzWrite, franzRead},
 		{"kcat", kcatWrite, kcatRead},
-		program("java", java("java/lib", "KafkaClient.java")),
-		program("kafka-python", python("kafka_python.py")),
-		program("confluent", python("confluent.py")),
+		other("java", javaCommand("KafkaClient.java")),
+		other("kafka-python", pythonCommand("kafka_python.py")),
+		other("confluent", pythonCommand("confluent.py")),
 	}
 	for _, mode := range []string{"in-sync", "majority"} {
 		t.Run(mode, func(t *testing.T) {

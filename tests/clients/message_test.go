@@ -2,6 +2,7 @@ package clients
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -94,8 +95,8 @@ type client struct {
 	read  func(addresses, group string, n int, streams []string) ([]message, error)
 }
 
-// program makes a client of another's program.
-func program(name string, command []string) client {
+// other makes a client of another's program.
+func other(name string, command []string) client {
 	return client{name,
 		func(addresses, stream, by string, n int) error {
 			_, err := outside("", append(command[:len(command):len(command)], "write", addresses,
@@ -156,7 +157,11 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 	}{
 		{"read, not 5", func(all []message) []message { return all[:4] }},
 		{"read twice", func(all []message) []message { return append(all, all[4]) }},
-		{"after", func(all []message) []message { all[1], all[2] = all[2], all[1]; return all }},
+		{"after", func(all []message) []message {
+			all[1], all[2] = all[2], all[1]
+			all[1].offset, all[2].offset = 1, 2
+			return all
+		}},
 		{"offset", func(all []message) []message { all[3].offset++; return all }},
 		{"key", func(all []message) []message { all[3].key = ""; return all }},
 		{"not as it was", func(all []message) []message { all[3].text += "x"; return all }},
@@ -166,5 +171,22 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 			!strings.Contains(err.Error(), c.what) {
 			t.Errorf("%v, not an error with %q", err, c.what)
 		}
+	}
+}
+
+// lines gives n different lines.
+func lines(n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprintf("message %05d", i))
+	}
+	return all
+}
+
+// same fails unless got is want, in whatever order.
+func same(t *testing.T, got, want []string) {
+	t.Helper()
+	got, want = slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))
+	if !slices.Equal(got, want) {
+		t.Fatalf("%d messages read where %d were written, or others", len(got), len(want))
 	}
 }
