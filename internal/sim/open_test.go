@@ -11,6 +11,10 @@ var openSeeds = map[uint64]string{
 	80:  noVote,
 	103: "an in-sync log of which two disks were away does not serve again",
 	109: noVote,
+	128: noVote,
+	161: noVote,
+	189: noVote,
+	190: noVote,
 }
 
 const noVote = "a node whose disk was deleted votes again, and the catalog does not say so (NodeInfo.Voter)"
