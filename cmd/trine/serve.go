@@ -72,6 +72,7 @@ func serve(c config) error {
 		<-signals
 		os.Exit(1)
 	}()
+	defer paceCollector()()
 	s := &server{config: c, log: log}
 	err = s.start(ctx)
 	if err == nil {
