@@ -17,9 +17,9 @@ func (j *Journal) WriteLazy(ws []core.Write) ([]Refusal, error) {
 	if err := j.writable(); err != nil {
 		return nil, err
 	}
-	r := round{group: group{j: j, writes: j.lazy[:0], turn: j.nextTurn(), room: j.room()},
-		has: map[lazyList]bool{}, later: map[core.StreamID]bool{}}
-	defer r.letGo()
+	r := &j.lazyRound
+	r.group = group{j: j, writes: j.lazy[:0], turn: j.nextTurn(), room: j.room()}
+	defer r.done()
 	for i := range ws {
 		for _, w := range inOrder(&ws[i]) {
 			ok, err := r.take(w)
@@ -67,6 +67,15 @@ func (r *round) take(w *core.Write) (ok bool, err error) {
 }
 
 var errBarred = fmt.Errorf("an earlier write of the stream was refused: %w", syscall.ENOSPC)
+
+// done gives back what a call held; its memory serves the next one.
+func (r *round) done() {
+	r.letGo()
+	clear(r.appends)
+	r.appends, r.newFile, r.group = r.appends[:0], false, group{}
+	clear(r.has)
+	clear(r.later)
+}
 
 // round is Writes of which no stream's notes must wait for another's entries: first
 // all notes, then all entries.
@@ -327,8 +336,9 @@ func (r *round) finish() error {
 	if err := r.commit(); err != nil {
 		return err
 	}
-	failed := map[*core.Write]bool{}
+	var failed map[*core.Write]bool
 	if len(r.refused) > before {
+		failed = map[*core.Write]bool{}
 		r.refused = r.refused[:before]
 		for _, a := range r.appends {
 			failed[a.w] = true
