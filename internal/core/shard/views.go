@@ -214,10 +214,35 @@ func (s *Shard) follow(st *core.Stream) {
 	}
 	if c != nil {
 		s.regenerate(c, st)
+		moved := c.def != nil && len(st.At) > 0 && (len(c.def.At) == 0 || c.def.At[0] != st.At[0])
 		c.def = st
 		s.assign(c)
+		if moved && c.raft {
+			s.yieldTo(c, yieldTries)
+		}
 	}
 	s.show(st)
+}
+
+// How often, and how long apart, a leader tries to hand over to who is preferred
+// from now on: that copy may still have to be filled.
+const (
+	yieldTries = 20
+	yieldAgain = core.Second / 2
+)
+
+// yieldTo hands a group over to its preferred leader, if this copy leads it.
+func (s *Shard) yieldTo(c *copyOf, tries int) {
+	if tries == 0 || !c.leads || !s.hosts(c) || len(c.def.At) == 0 {
+		return
+	}
+	to := s.diskOf(c.def.At[0])
+	if to == 0 || to == s.cfg.Self.Disk {
+		return
+	}
+	c.rep.Yield(s.now.Mono, to)
+	s.mark(c)
+	s.timers.add(s.now.Mono+yieldAgain, func() { s.yieldTo(c, tries-1) })
 }
 
 func (s *Shard) newCopy(st *core.Stream) *copyOf {
