@@ -62,7 +62,7 @@ type Journal struct {
 	watch flushWatch
 
 	each, lazy []logWrite // buffers of the two writers
-	lazyRound  round      // the lazy writer's, between two calls empty
+	lazyBuf    []byte     // and the lazy one's for entries
 	ownMu      sync.Mutex
 	own        logWrite // and of everyone else
 
@@ -121,7 +121,6 @@ func Open(fs FS, dir string, opt Options) (*Journal, *core.DiskReport, error) {
 	j := &Journal{fs: fs, dir: dir, opt: opt, streams: map[core.StreamID]*stream{},
 		logs: map[uint64]*logFile{}, files: newFiles(opt.FilesMax)}
 	j.turn = sync.NewCond(&j.mu)
-	j.lazyRound = round{has: map[lazyList]bool{}, later: map[core.StreamID]bool{}}
 	j.watch = flushWatch{now: opt.Now, runs: map[int]core.Time{}}
 	j.wal = wal{fs: fs, dir: path.Join(dir, logDir), limit: opt.LogBytes, watch: &j.watch}
 	for _, d := range []string{dir, path.Join(dir, logDir), path.Join(dir, packDir),

@@ -17,22 +17,20 @@ func (j *Journal) WriteLazy(ws []core.Write) ([]Refusal, error) {
 	if err := j.writable(); err != nil {
 		return nil, err
 	}
-	r := &j.lazyRound
-	r.group = group{j: j, writes: j.lazy[:0], turn: j.nextTurn(), room: j.room()}
-	defer r.done()
+	r := round{group: group{j: j, writes: j.lazy[:0], turn: j.nextTurn(), room: j.room()},
+		has: map[lazyList]bool{}, later: map[core.StreamID]bool{}, buf: j.lazyBuf}
+	defer r.letGo()
 	for i := range ws {
 		for _, w := range inOrder(&ws[i]) {
-			ok, err := r.take(w)
-			if err != nil {
+			if ok, err := r.take(w); err != nil {
 				return r.refused, err
-			}
-			if !ok {
+			} else if !ok {
 				break
 			}
 		}
 	}
 	err := r.finish()
-	j.lazy = r.keep()
+	j.lazy, j.lazyBuf = r.keep(), r.buf
 	return r.refused, err
 }
 
@@ -67,15 +65,6 @@ func (r *round) take(w *core.Write) (ok bool, err error) {
 }
 
 var errBarred = fmt.Errorf("an earlier write of the stream was refused: %w", syscall.ENOSPC)
-
-// done gives back what a call held; its memory serves the next one.
-func (r *round) done() {
-	r.letGo()
-	clear(r.appends)
-	r.appends, r.newFile, r.group = r.appends[:0], false, group{}
-	clear(r.has)
-	clear(r.later)
-}
 
 // round is Writes of which no stream's notes must wait for another's entries: first
 // all notes, then all entries.
@@ -336,9 +325,8 @@ func (r *round) finish() error {
 	if err := r.commit(); err != nil {
 		return err
 	}
-	var failed map[*core.Write]bool
+	failed := map[*core.Write]bool{}
 	if len(r.refused) > before {
-		failed = map[*core.Write]bool{}
 		r.refused = r.refused[:before]
 		for _, a := range r.appends {
 			failed[a.w] = true
