@@ -147,6 +147,7 @@ func (s *Shard) beat() {
 	s.resendProposals(false)
 	s.retryTargets()
 	s.releaseHeld()
+	s.askSync() // what was asked before there was a lease, or a leader
 }
 
 // forgive is how long after a suspicion a node is given no lease: its fence may be on
@@ -172,6 +173,7 @@ func (s *Shard) beatAnswered(p *peer, b *core.BeatAnswer) {
 	}
 	if !had && s.leased() {
 		s.releaseHeld()
+		s.askSync()
 	}
 }
 
