@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED = 0
 
-.PHONY: build test race lint fuzz sim drill bench
+.PHONY: build test race lint fuzz sim drill drill-short bench
 build: ## one static binary: bin/trine
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/trine ./cmd/trine
 
@@ -25,6 +25,9 @@ sim: ## many more seeds than the tests run
 
 drill: build ## the whole table, real processes
 	bin/trine drill run --all
+
+drill-short: ## what every change passes, real processes, under 3 minutes
+	$(GO) test -count=1 ./internal/drill
 
 bench: build
 	./bench/run

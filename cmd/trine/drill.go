@@ -45,8 +45,8 @@ func drillCommand() *cobra.Command {
 			case asJSON:
 				err = printJSON(map[string]any{"rows": rows, "runs": results})
 			case markdown:
-				err = drill.Markdown(os.Stdout, rows, fmt.Sprintf("%d messages a second, %v s of load, two cores "+
-					"for nodes and clients together.", o.Rate, o.Seconds))
+				how := fmt.Sprintf("Here: %d messages a second, %v s of load.", o.Rate, o.Seconds)
+				err = drill.Markdown(os.Stdout, rows, how)
 			default:
 				err = drill.Print(os.Stdout, rows)
 			}
