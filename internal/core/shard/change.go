@@ -121,6 +121,7 @@ func (s *Shard) regenerate(c *copyOf, st *core.Stream) {
 	s.forgetWrites(c)
 	c.raft, c.gen, c.road, c.def, c.filling, c.making = st.Policy.Raft(), st.Gen, st.Policy.Flush, st, nil, false
 	s.renew(c, rec)
+	c.rep.Applied(c.done) // what was applied under the old kind stays applied
 	s.mark(c)
 }
 

@@ -407,7 +407,7 @@ func TestProducerIDsAreUnique(t *testing.T) {
 func TestKcatReadsAndWrites(t *testing.T) {
 	path, err := exec.LookPath("kcat")
 	if err != nil {
-		t.Skip("SKIPPED: kcat is not installed")
+		t.Fatal("kcat is not installed: tests/install installs it")
 	}
 	s := serve(t, Config{AutoCreate: true})
 	ctx := within(t, 30*time.Second)
