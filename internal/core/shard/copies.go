@@ -50,6 +50,7 @@ type copyOf struct {
 	woken       core.Offset
 	wokenLeads  bool
 	trims       []trimWait
+	voteAt      core.Time // when the catalog may be told next who votes
 	dirty       bool
 	campaigning bool
 	leaderSeen  core.DiskID
@@ -444,6 +445,7 @@ func (s *Shard) tickCopies() {
 			c.rep.Tick(s.now.Mono)
 			s.mark(c)
 		}
+		s.wishVoters(c)
 		if s.now.Mono-c.lastWork > idleCheckpoint && c.done > c.checkpoint && c.done == st.Last {
 			s.makeCheckpoint(c)
 		}

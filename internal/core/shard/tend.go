@@ -22,6 +22,33 @@ func (s *Shard) wish(c *copyOf, w replica.InSyncChange) {
 		Disk: w.Disk, Add: w.Add})
 }
 
+// voteAgain is between two wishes for the same copy.
+const voteAgain = core.Second
+
+// wishVoters tells the catalog which members of a group vote by now: raft promotes a
+// copy once it has caught up, and only the group's own log says so.
+func (s *Shard) wishVoters(c *copyOf) {
+	if !c.raft || !c.leads || s.now.Mono < c.voteAt {
+		return
+	}
+	missing := false
+	members := s.membersOf(c)
+	for _, m := range members {
+		missing = missing || !m.InSync
+	}
+	if !missing {
+		return
+	}
+	c.voteAt = s.now.Mono + voteAgain
+	for _, p := range c.rep.Progress(s.now.Mono) {
+		for _, m := range members {
+			if m.Disk == p.Disk && p.InSync && !m.InSync {
+				s.wish(c, replica.InSyncChange{Epoch: c.epoch, Disk: m.Disk, Add: true})
+			}
+		}
+	}
+}
+
 func (s *Shard) sendWishes() {
 	if len(s.wishes) == 0 {
 		return
