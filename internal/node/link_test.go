@@ -187,14 +187,18 @@ func TestNoMessageComesAfterItsLinkEnded(t *testing.T) {
 			})
 		}
 	}()
+	var last, next *link
 	for i := range 20 {
-		eventually(t, "link up", func() bool { return b.script.count("up 1") == i+1 }, a, b)
-		a.Node.peers.all[2].mu.Lock()
-		k := a.Node.peers.all[2].link
-		a.Node.peers.all[2].mu.Unlock()
-		if k != nil {
-			k.lanes[i%2].conn.Close()
-		}
+		// The far end may be up a moment before this one has the link in hand.
+		eventually(t, "link up", func() bool {
+			p := a.Node.peers.all[2]
+			p.mu.Lock()
+			next = p.link
+			p.mu.Unlock()
+			return next != nil && next != last && b.script.count("up 1") == i+1
+		}, a, b)
+		last = next
+		last.lanes[i%2].conn.Close()
 	}
 	close(stop)
 	<-done
