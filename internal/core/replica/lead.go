@@ -16,6 +16,7 @@ const (
 	installAfter = 30 * core.Second // without an answer: send the checkpoint again
 	wishAfter    = core.Second      // without a change: wish again
 	answerAfter  = 5 * core.Second  // without an answer: wish again
+	deniedMax    = 3                // wishes refused: wait for Reconnected or an Assign
 	caughtWithin = core.Second      // a copy that lags less is caught up, where nobody waits for it
 )
 
@@ -27,6 +28,7 @@ type peer struct {
 	asked  int  // wishes to add that were not answered: any may yet be taken
 	took   bool // one of them was taken since the last Assign
 	wishAt core.Time
+	denied int // wishes to add that were refused since Reconnected, or since one was taken
 
 	state   uint8
 	down    bool // does not answer: left alone
@@ -72,7 +74,7 @@ func (c *following) setPeers() {
 			p = *old
 		}
 		if m.InSync != p.inSync || p.took && p.asked == 0 {
-			p.adding, p.wishAt = false, 0
+			p.adding, p.wishAt, p.denied = false, 0, 0
 			p.caughtAt = c.now
 		}
 		p.took = false
@@ -290,6 +292,9 @@ func (c *following) Wished(w InSyncChange, taken bool) {
 	p.asked--
 	p.took = p.took || taken
 	p.adding = p.adding && (p.asked > 0 || p.took)
+	if p.denied++; taken {
+		p.denied = 0
+	}
 }
 
 // tickPeer asks again what was not answered, and tells what holds.
@@ -319,6 +324,7 @@ func (c *following) Reconnected(now core.Time, disk core.DiskID) {
 	c.now = max(c.now, now)
 	if p := c.peer(disk); p != nil {
 		p.down, p.tries, p.match, p.waitAt, p.mark = false, 0, 0, c.now, 0
+		p.denied = 0
 		p.probe(c.tail.Last() + 1)
 	}
 }
@@ -330,7 +336,8 @@ func (c *following) quiet() bool {
 	for i := range c.peers {
 		p := &c.peers[i]
 		done := p.state == flow && p.match == c.tail.Last() && p.told == c.committed
-		if p.adding || !done && (p.inSync || !p.down) {
+		waits := !p.inSync && !p.down && p.denied < deniedMax // to be in sync
+		if p.adding || waits || !done && (p.inSync || !p.down) {
 			return false
 		}
 	}

@@ -23,6 +23,7 @@ type peer struct {
 	told         map[core.NodeID]core.Suspect // what others hold of it
 	dead         bool                         // a majority of the voters hold it dead
 	fencing      bool                         // its fence is being proposed
+	stood        core.Incarnation             // the run that the catalog showed alive last
 }
 
 // leaseGrace is how long attachments outlive the link to their node.
@@ -128,6 +129,7 @@ func (s *Shard) linkDown(id core.Peer, gone bool) {
 // beat says to every node that this one lives, and looks who does not.
 func (s *Shard) beat() {
 	s.beatAt = s.now.Mono + s.opt.Beat
+	s.meet()
 	for _, p := range s.order {
 		p.beats++
 		s.send(p.node, &core.Beat{Seq: p.beats, Sent: s.now.Mono, Wall: s.now.Wall,
@@ -148,6 +150,24 @@ func (s *Shard) beat() {
 	s.retryTargets()
 	s.releaseHeld()
 	s.askSync() // what was asked before there was a lease, or a leader
+}
+
+// meet takes the runs that the catalog shows alive and that this node has never been
+// linked to as runs that it has not heard of: who is out of its reach from the
+// beginning must be held dead as one whose link ended, or nobody ever fences it.
+func (s *Shard) meet() {
+	for _, n := range s.machine.Nodes() {
+		p := s.peers[n.Node]
+		if p == nil || p.up || !n.Alive || n.Incarnation == 0 || p.id.Incarnation == n.Incarnation {
+			continue
+		}
+		before := p.id.Incarnation
+		p.id, p.gone, p.silent, p.heard, p.answered = n.Peer, false, false, s.now.Mono, 0
+		if before != 0 {
+			s.over(before)
+		}
+		s.judge(p)
+	}
 }
 
 // forgive is how long after a suspicion a node is given no lease: its fence may be on

@@ -77,6 +77,12 @@ func (s *Shard) requested(p *peer, m *core.Request) {
 			s.respond(p, id, e, b)
 		}
 	}
+	if st := streamOf(m.Body); st != 0 && s.views[st] == nil {
+		// The asker knows it; this node has not applied its making, or already its end, of
+		// which the asker hears itself.
+		s.respond(p, id, fail("answer", core.Unavailable, "the stream is not known here"), nil)
+		return
+	}
 	switch b := m.Body.(type) {
 	case *core.Enter:
 		s.enter(b, appendWait, asker{peer: p, run: run, id: id})
@@ -125,4 +131,29 @@ func (s *Shard) requested(p *peer, m *core.Request) {
 		}
 		s.respond(p, id, &core.Error{Op: "ask the catalog", Kind: core.NotLeader}, nil)
 	}
+}
+
+// streamOf gives the stream that a request is about; 0 where it is about none or many.
+func streamOf(b core.Body) core.StreamID {
+	switch b := b.(type) {
+	case *core.Enter:
+		return b.Stream
+	case *core.Read:
+		if len(b.Parts) == 1 {
+			return b.Parts[0].Stream
+		}
+	case *core.Find:
+		return b.Stream
+	case *core.Trim:
+		return b.Stream
+	case *core.AttachAsk:
+		return b.Stream
+	case *core.SettleAsk:
+		return b.Stream
+	case *core.InspectAsk:
+		return b.Stream
+	case *core.PurgeAsk:
+		return b.Stream
+	}
+	return 0
 }

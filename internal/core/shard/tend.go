@@ -53,10 +53,17 @@ func (s *Shard) sendWishes() {
 	if len(s.wishes) == 0 {
 		return
 	}
-	ws := append([]catalog.InSyncChange(nil), s.wishes...)
+	var ws, vain []catalog.InSyncChange
+	for _, w := range s.wishes {
+		if !s.member || w.Add && !s.stands(w.Disk) { // the catalog would refuse it
+			vain = append(vain, w)
+		} else {
+			ws = append(ws, w)
+		}
+	}
 	s.wishes = s.wishes[:0]
-	if !s.member {
-		s.wished(ws, func(core.StreamID) bool { return false })
+	s.wished(vain, func(core.StreamID) bool { return false })
+	if len(ws) == 0 {
 		return
 	}
 	s.propose(catalog.InSync(ws), func(_ core.Index, b []byte, err error) {
@@ -70,6 +77,32 @@ func (s *Shard) sendWishes() {
 		}
 		s.wished(ws, func(id core.StreamID) bool { return !refused[id] })
 	})
+}
+
+// wishAgain has the leaders of this node look anew at their copies on a disk that may
+// be in sync from now on.
+func (s *Shard) wishAgain(d core.DiskID) {
+	for _, c := range s.list {
+		if c.raft || !c.leads || c.def == nil {
+			continue
+		}
+		for _, m := range c.def.Members {
+			if m.Disk == d && !m.InSync {
+				c.rep.Reconnected(s.now.Mono, d)
+				s.mark(c)
+			}
+		}
+	}
+}
+
+// stands says whether a disk is the present one of a node that is alive.
+func (s *Shard) stands(d core.DiskID) bool {
+	for _, n := range s.machine.Nodes() {
+		if n.Disk == d {
+			return n.Alive
+		}
+	}
+	return false
 }
 
 // wished tells the copies what became of their wishes.

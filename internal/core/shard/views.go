@@ -150,6 +150,12 @@ func (s *Shard) nodesChanged() {
 		if !n.Alive && n.Incarnation != 0 {
 			s.over(n.Incarnation)
 		}
+		if n.Alive && p.up && p.id == n.Peer && p.stood != n.Incarnation {
+			s.wishAgain(n.Disk) // what was wished of its copies before was refused
+		}
+		if p.stood = 0; n.Alive {
+			p.stood = n.Incarnation
+		}
 	}
 	s.showNodes()
 	if s.aliveInCatalog(s.cfg.Self) {
