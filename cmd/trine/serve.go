@@ -18,7 +18,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/front/admin"
-	"trine/internal/journal"
+	"trine/internal/journal/vfs"
 	"trine/internal/node"
 )
 
@@ -143,10 +143,10 @@ func (s *server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	files := journal.OSFS()
+	files := vfs.OSFS()
 	if c.volatile {
 		s.log.Warn("writes are kept in memory until they are flushed: for drills only")
-		files = journal.VolatileFS(files)
+		files = vfs.VolatileFS(files)
 	}
 	s.node, err = node.Start(ctx, node.Config{FS: files, Node: core.NodeID(c.Node), Dir: c.Data, Listen: c.Listen,
 		Advertise: c.linkAddress(), Peers: peers, Rack: c.Rack, Addresses: c.addresses(), Log: s.log,

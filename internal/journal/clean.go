@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"trine/internal/core"
+	"trine/internal/journal/vfs"
 )
 
 const (
@@ -54,7 +55,7 @@ func (j *Journal) CleanStep(now core.Stamp, budget int64) (did bool, err error) 
 		func() (bool, error) { return j.tend(now, budget) },
 	} {
 		did, err = step()
-		if err != nil && (noSpace(err) || core.KindOf(err) == core.Full) {
+		if err != nil && (vfs.Full(err) || core.KindOf(err) == core.Full) {
 			did, err = false, nil // a later step may make room
 		}
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"trine/internal/core"
+	"trine/internal/journal/vfs"
 )
 
 // A segment holds one stream's entries, frame after frame; a pack those of many.
@@ -25,7 +26,7 @@ const (
 	logDir     = "wal"
 	packDir    = "pack"
 	segmentDir = "seg"
-	tmpSuffix  = ".tmp"
+	unfinished = ".tmp" // ends the name of a pack until it is whole
 )
 
 func fileHead(magic uint32, disk core.DiskID, number uint64, s core.StreamID) []byte {
@@ -41,10 +42,10 @@ func fileHead(magic uint32, disk core.DiskID, number uint64, s core.StreamID) []
 }
 
 // checkFileHead says what is wrong with the head of a segment or pack.
-func checkFileHead(f File, magic uint32, disk core.DiskID, number uint64) error {
+func checkFileHead(f vfs.File, magic uint32, disk core.DiskID, number uint64) error {
 	b := make([]byte, segmentHead)
 	be := binary.BigEndian
-	switch err := readFull(f, b, 0); {
+	switch err := vfs.ReadFull(f, b, 0); {
 	case err != nil:
 		return err
 	case be.Uint32(b[60:]) != crc32.Checksum(b[:60], castagnoli):
@@ -76,7 +77,7 @@ type handle struct {
 	log    *logFile
 
 	mu      sync.Mutex
-	f       File
+	f       vfs.File
 	name    string
 	marks   []mark // a sparse index of a segment
 	indexed int64  // up to here
@@ -185,7 +186,7 @@ func (j *Journal) bury(closing ...*handle) {
 }
 
 // file opens what is pinned, once.
-func (j *Journal) file(h *handle) (File, error) {
+func (j *Journal) file(h *handle) (vfs.File, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.f != nil {

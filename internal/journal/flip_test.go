@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"trine/internal/core"
+	"trine/internal/journal/vfs"
 )
 
 // restedDisk is a small directory in which there is something of everything, and that
 // rested a second.
-func restedDisk(t *testing.T) *MemFS {
-	fs := NewMemFS()
+func restedDisk(t *testing.T) *vfs.MemFS {
+	fs := vfs.NewMemFS()
 	opt := tiny()
 	opt.SmallBytes, opt.LogBytes = 2<<10, 8<<10
 	j, _ := open(t, fs, opt)
@@ -60,7 +61,7 @@ type view struct {
 }
 
 // look opens a directory and reads everything; found collects what it complains of.
-func look(fs *MemFS) (v view, found []string) {
+func look(fs *vfs.MemFS) (v view, found []string) {
 	opt := tiny()
 	opt.SmallBytes, opt.LogBytes = 2<<10, 8<<10
 	j, rep, err := Open(fs, "d", opt)
@@ -101,7 +102,7 @@ func TestAnyFlippedByteIsFound(t *testing.T) {
 		if name == "d/lock" {
 			continue
 		}
-		b, err := readFile(fs, name, 1<<20)
+		b, err := vfs.ReadFile(fs, name, 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +151,7 @@ func needed(j *Journal, name string, at int64) bool {
 				}
 			}
 		}
-		b, _ := readFile(j.fs, name, 1<<20)
+		b, _ := vfs.ReadFile(j.fs, name, 1<<20)
 		return at < segmentHead || at >= int64(binary.BigEndian.Uint64(b[len(b)-footBytes+8:]))
 	case strings.HasSuffix(name, ".seg"):
 		return true
@@ -159,9 +160,9 @@ func needed(j *Journal, name string, at int64) bool {
 }
 
 // flip says whether the flip at a place is found. One that is not must change nothing.
-func flip(t *testing.T, fs *MemFS, name string, at int64, want view) bool {
+func flip(t *testing.T, fs *vfs.MemFS, name string, at int64, want view) bool {
 	c := fs.Clone()
-	if err := NewFaultFS(c).FlipAtRest(name, at, uint(at)); err != nil {
+	if err := vfs.NewFaultFS(c).FlipAtRest(name, at, uint(at)); err != nil {
 		t.Fatal(err)
 	}
 	got, found := look(c)

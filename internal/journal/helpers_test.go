@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"trine/internal/core"
+	"trine/internal/journal/vfs"
 )
 
 // tiny makes everything that grows end soon, so that small tests reach all of it.
@@ -58,7 +59,7 @@ func sameEntry(a, b *core.Entry) bool {
 		a.Base == b.Base && a.Count == b.Count && bytes.Equal(a.Data, b.Data)
 }
 
-func open(t testing.TB, fs FS, opt Options) (*Journal, *core.DiskReport) {
+func open(t testing.TB, fs vfs.FS, opt Options) (*Journal, *core.DiskReport) {
 	t.Helper()
 	j, r, err := Open(fs, "d", opt)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"path"
 
 	"trine/internal/core"
+	"trine/internal/journal/vfs"
 )
 
 // Two small files stand beside the log; each holds its content twice, at 0 and at
@@ -46,7 +47,7 @@ func card(b []byte) []byte {
 
 // readCard gives the good copy, and what is wrong with the other.
 func (j *Journal) readCard(name string, magic uint32) (b []byte, err error) {
-	full, err := readFile(j.fs, path.Join(j.dir, name), 4096)
+	full, err := vfs.ReadFile(j.fs, path.Join(j.dir, name), 4096)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +111,7 @@ func (j *Journal) writeDisk() error {
 	be.PutUint64(b[8:], uint64(j.disk))
 	be.PutUint64(b[16:], j.report.Cluster)
 	be.PutUint32(b[24:], uint32(j.report.Node))
-	if err := writeFile(j.fs, j.dir, path.Join(j.dir, diskName), card(b)); err != nil {
+	if err := vfs.WriteFile(j.fs, j.dir, path.Join(j.dir, diskName), card(b)); err != nil {
 		return fmt.Errorf("write identity of journal %q: %w", j.dir, err)
 	}
 	return nil
@@ -169,5 +170,5 @@ func (j *Journal) writeRun(clean bool) error {
 	}
 	b[9] = byte(len(j.boot))
 	copy(b[10:10+bootMax], j.boot)
-	return writeFile(j.fs, j.dir, path.Join(j.dir, runName), card(b))
+	return vfs.WriteFile(j.fs, j.dir, path.Join(j.dir, runName), card(b))
 }

@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"trine/internal/core"
+	"trine/internal/journal/vfs"
 )
 
 // WriteLazy carries out Writes by way of the streams' own segments and returns once
@@ -255,7 +256,7 @@ func (j *Journal) newSegment(id core.StreamID) (uint64, error) {
 	}
 	if err != nil {
 		err = fmt.Errorf("make segment %q: %w", name, err)
-		if noSpace(err) {
+		if vfs.Full(err) {
 			j.fs.Remove(name)
 			return 0, &core.Error{Op: "write journal", Name: streamName(id), Kind: core.Full, Err: err}
 		}
@@ -340,7 +341,7 @@ func (r *round) finish() error {
 		}
 		if len(a.w.Entries) > 0 {
 			if err := r.append(a.s, a.w); err != nil {
-				if !noSpace(err) {
+				if !vfs.Full(err) {
 					return r.j.fail(err)
 				}
 				r.refuse(a.w, &core.Error{Op: "write journal", Name: streamName(a.s.id),
@@ -378,7 +379,7 @@ func (r *round) append(s *stream, w *core.Write) error {
 	j.mu.Unlock()
 	f, err := j.file(h)
 	if err == nil {
-		if _, err = f.WriteAt(b, pos); noSpace(err) {
+		if _, err = f.WriteAt(b, pos); vfs.Full(err) {
 			if e := f.Truncate(pos); e == nil {
 				e = f.Sync() // so that nothing of it comes back
 			} else {

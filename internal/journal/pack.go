@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"trine/internal/core"
+	"trine/internal/journal/vfs"
 )
 
 // A pack takes over what files of the log still hold that is needed, so that they can
@@ -109,7 +110,7 @@ func (j *Journal) readPacks() (covered uint64, err error) {
 	for _, n := range names {
 		number, err := strconv.ParseUint(strings.TrimSuffix(n, ".pack"), 16, 64)
 		if err != nil {
-			if strings.HasSuffix(n, tmpSuffix) {
+			if strings.HasSuffix(n, unfinished) {
 				j.fs.Remove(path.Join(dir, n)) // it was never finished
 			}
 			continue
@@ -144,7 +145,7 @@ func (j *Journal) readPack(p *pack) (covered uint64, err error) {
 	var foot, dir []byte
 	for i := int64(1); i <= 2; i++ {
 		b := make([]byte, footBytes)
-		if err := readFull(f, b, p.size-i*footBytes); err != nil {
+		if err := vfs.ReadFull(f, b, p.size-i*footBytes); err != nil {
 			return 0, &Damage{h.name, p.size - i*footBytes, err}
 		}
 		be := binary.BigEndian
@@ -168,7 +169,7 @@ func (j *Journal) readPack(p *pack) (covered uint64, err error) {
 	}
 	for i := int64(1); i >= 0; i-- {
 		b := make([]byte, size)
-		if err := readFull(f, b, at+i*size); err != nil {
+		if err := vfs.ReadFull(f, b, at+i*size); err != nil {
 			return 0, &Damage{h.name, at + i*size, err}
 		}
 		if crc32.Checksum(b, castagnoli) != be.Uint32(foot[52:]) {
@@ -211,7 +212,7 @@ type packWriter struct {
 	j      *Journal
 	number uint64
 	name   string
-	f      File
+	f      vfs.File
 	buf    []byte
 	pos    int64 // of the start of buf
 }
@@ -220,7 +221,7 @@ func (j *Journal) newPack() (*packWriter, error) {
 	w := &packWriter{j: j, number: j.nextNumber()}
 	w.name = j.fileName(fileKey{inPack, w.number})
 	var err error
-	if w.f, err = j.fs.Create(w.name + tmpSuffix); err != nil {
+	if w.f, err = j.fs.Create(w.name + unfinished); err != nil {
 		return nil, fmt.Errorf("write pack %q: %w", w.name, err)
 	}
 	w.buf = fileHead(packMagic, j.disk, w.number, 0)
@@ -271,7 +272,7 @@ func (w *packWriter) finish(dir []byte, covered, seq uint64) (*pack, error) {
 		err = e
 	}
 	if err == nil {
-		err = w.j.fs.Rename(w.name+tmpSuffix, w.name)
+		err = w.j.fs.Rename(w.name+unfinished, w.name)
 	}
 	if err == nil {
 		err = w.j.fs.SyncDir(path.Dir(w.name))
@@ -285,5 +286,5 @@ func (w *packWriter) drop() {
 	if w.f != nil {
 		w.f.Close()
 	}
-	w.j.fs.Remove(w.name + tmpSuffix)
+	w.j.fs.Remove(w.name + unfinished)
 }

@@ -8,6 +8,7 @@ import (
 	"sort"
 
 	"trine/internal/core"
+	"trine/internal/journal/vfs"
 )
 
 const (
@@ -165,7 +166,7 @@ func (r *reader) part(h *handle, p *part, pos int64, fn func(*head, []byte) bool
 	seen, bad := core.Index(0), (*Damage)(nil)
 	for pos < p.end {
 		b := make([]byte, min(chunk, p.end-pos))
-		if err := readFull(f, b, pos); err != nil {
+		if err := vfs.ReadFull(f, b, pos); err != nil {
 			return &Damage{h.name, pos, err}
 		}
 		at := int64(0)
@@ -301,7 +302,7 @@ func (j *Journal) index(h *handle, p *part) ([]mark, error) {
 	b := make([]byte, min(readBytesMax, max(p.end-h.indexed, 0)))
 	for h.indexed < p.end {
 		b = b[:min(int64(cap(b)), p.end-h.indexed)]
-		if err := readFull(f, b, h.indexed); err != nil {
+		if err := vfs.ReadFull(f, b, h.indexed); err != nil {
 			return nil, &Damage{h.name, h.indexed, err}
 		}
 		at := int64(0)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"trine/internal/core"
+	"trine/internal/journal/vfs"
 )
 
 // recover reads what is there: the packs' directories, then the log behind the last
@@ -199,7 +200,7 @@ func (j *Journal) guessLogHead(f *logFile) (logHead, error) {
 	return logHead{disk: j.disk, gen: w.gen, first: w.seq}, nil
 }
 
-func wholeFile(f File, buf []byte) ([]byte, error) {
+func wholeFile(f vfs.File, buf []byte) ([]byte, error) {
 	n, err := f.Size()
 	if err != nil {
 		return nil, err
@@ -208,7 +209,7 @@ func wholeFile(f File, buf []byte) ([]byte, error) {
 		buf = make([]byte, n)
 	}
 	buf = buf[:n]
-	return buf, readFull(f, buf, 0)
+	return buf, vfs.ReadFull(f, buf, 0)
 }
 
 // openSegments reads what a stream's open segments hold beyond what is known to be
@@ -262,7 +263,7 @@ func (j *Journal) extend(s *stream, p *part) error {
 		return nil
 	}
 	b := make([]byte, size-p.end)
-	if err := readFull(f, b, p.end); err != nil {
+	if err := vfs.ReadFull(f, b, p.end); err != nil {
 		return fmt.Errorf("read segment %q: %w", h.name, err)
 	}
 	at := p.end
@@ -402,7 +403,7 @@ func (j *Journal) readCheckpointAt(id core.StreamID, where place) (*core.Checkpo
 		return nil, err
 	}
 	b := make([]byte, headBytes)
-	if err := readFull(f, b, at); err != nil {
+	if err := vfs.ReadFull(f, b, at); err != nil {
 		return nil, &Damage{h.name, at, err}
 	}
 	hd, err := parseHead(b)
@@ -414,7 +415,7 @@ func (j *Journal) readCheckpointAt(id core.StreamID, where place) (*core.Checkpo
 		return nil, &Damage{h.name, at, err}
 	}
 	b = make([]byte, hd.size())
-	if err := readFull(f, b, at); err != nil {
+	if err := vfs.ReadFull(f, b, at); err != nil {
 		return nil, &Damage{h.name, at, err}
 	}
 	hd, data, err := parseFrame(b)

@@ -8,20 +8,21 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"trine/internal/core"
+	"trine/internal/journal/vfs"
 )
 
 // story plays testdata/*.txt: what is asked of a journal, what becomes of its disk,
 // and what is there afterwards.
 type story struct {
-	mem *MemFS
-	fs  *FaultFS
+	mem *vfs.MemFS
+	fs  *vfs.FaultFS
 	j   *Journal
 	now core.Stamp
 }
 
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata/stories", func(t *testing.T, path string) {
-		s := &story{mem: NewMemFS()}
+		s := &story{mem: vfs.NewMemFS()}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			return s.play(t, d)
 		})
@@ -81,7 +82,7 @@ func text(err error) string {
 }
 
 func (s *story) open() string {
-	s.fs = NewFaultFS(s.mem)
+	s.fs = vfs.NewFaultFS(s.mem)
 	j, rep, err := Open(s.fs, "d", tiny())
 	if err != nil {
 		return text(err)

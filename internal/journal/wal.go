@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"trine/internal/core"
+	"trine/internal/journal/vfs"
 )
 
 // The write-ahead log is a row of files, one generation each, that are overwritten
@@ -47,7 +48,7 @@ const (
 type logFile struct {
 	name string
 	gen  uint64
-	f    File
+	f    vfs.File
 	end  int64 // of its writes; guarded by wal.mu while it is the current one
 
 	streams  []*stream // that have something in it
@@ -59,7 +60,7 @@ type logFile struct {
 // wal writes the log. Who writes holds mu; who flushes holds flushMu, so that one
 // flush runs at a time and covers all that was written before it began.
 type wal struct {
-	fs    FS
+	fs    vfs.FS
 	dir   string
 	disk  core.DiskID
 	limit int64
@@ -158,7 +159,7 @@ func (b *logWrite) seal(gen, seq, flushed uint64, pos int64) {
 // unseal takes the padding and the trailer off again, for another try elsewhere.
 func (b *logWrite) unseal() { b.buf = b.buf[:writeHeadBytes+b.payload] }
 
-// write puts b at the end of the log, not yet flushed. An error that is noSpace
+// write puts b at the end of the log, not yet flushed. An error that is vfs.Full
 // leaves the log as it was; after any other it must not be used again.
 func (w *wal) write(b *logWrite, taken func(*logFile)) error {
 	w.mu.Lock()
@@ -172,7 +173,7 @@ func (w *wal) write(b *logWrite, taken func(*logFile)) error {
 	b.seal(f.gen, w.seq+1, w.flushed, f.end)
 	if _, err := f.f.WriteAt(b.buf, f.end); err != nil {
 		b.unseal()
-		if noSpace(err) {
+		if vfs.Full(err) {
 			f.f.Truncate(f.end) // what was written in part is of no use, and in the way
 		}
 		return fmt.Errorf("write log %q: offset %d: %w", f.name, f.end, err)
@@ -316,7 +317,7 @@ type flushWatch struct {
 	runs map[int]core.Time // when they began
 }
 
-func (w *flushWatch) sync(f File) error {
+func (w *flushWatch) sync(f vfs.File) error {
 	began := w.now()
 	w.mu.Lock()
 	w.next++

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trine/internal/core"
+	"trine/internal/journal/vfs"
 )
 
 // Refusal is a Write of which nothing was done, and why: Full where the disk has no
@@ -116,7 +117,7 @@ func (g *group) commit() error {
 			continue
 		}
 		err := g.j.wal.write(lw, g.j.took)
-		if err != nil && !noSpace(err) {
+		if err != nil && !vfs.Full(err) {
 			return g.j.fail(err)
 		}
 		if err != nil {
@@ -153,7 +154,7 @@ func (j *Journal) commit(lw *logWrite) error {
 	if err == nil {
 		err = j.wal.flush(lw.seq)
 	}
-	if err != nil && noSpace(err) {
+	if err != nil && vfs.Full(err) {
 		return &core.Error{Op: "write journal", Name: j.dir, Kind: core.Full, Err: err}
 	}
 	if err != nil {

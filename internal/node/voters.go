@@ -9,7 +9,7 @@ import (
 	"path"
 
 	"trine/internal/core"
-	"trine/internal/journal"
+	"trine/internal/journal/vfs"
 )
 
 // The first voters of the catalog stand in a file of their own beside the journal:
@@ -70,7 +70,7 @@ func decodeVoters(b []byte) (found, error) {
 }
 
 // writeVoters writes the file so that after a power cut it is whole or absent.
-func writeVoters(disk journal.FS, dir string, f found) error {
+func writeVoters(disk vfs.FS, dir string, f found) error {
 	name := path.Join(dir, votersName)
 	file, err := disk.Create(name + ".new")
 	if err != nil {
@@ -96,7 +96,7 @@ func writeVoters(disk journal.FS, dir string, f found) error {
 }
 
 // readVoters gives what writeVoters wrote, or nothing where there is no file.
-func readVoters(disk journal.FS, dir string) (found, error) {
+func readVoters(disk vfs.FS, dir string) (found, error) {
 	name := path.Join(dir, votersName)
 	file, err := disk.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {

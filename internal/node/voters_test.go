@@ -6,11 +6,11 @@ import (
 	"testing"
 
 	"trine/internal/core"
-	"trine/internal/journal"
+	"trine/internal/journal/vfs"
 )
 
 func TestTheFirstVotersAreKeptAndDamageIsFound(t *testing.T) {
-	disk := journal.NewMemFS()
+	disk := vfs.NewMemFS()
 	if err := disk.MkdirAll("d"); err != nil {
 		t.Fatal(err)
 	}

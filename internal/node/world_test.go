@@ -18,6 +18,7 @@ import (
 	"trine/internal/core"
 	"trine/internal/core/shard"
 	"trine/internal/journal"
+	"trine/internal/journal/vfs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -223,7 +224,7 @@ func startLogged(t *testing.T, m *member, s setup) (*member, error) {
 			m.disk.report.Node = s.id
 		}
 	}
-	memory := journal.NewMemFS()
+	memory := vfs.NewMemFS()
 	memory.MkdirAll("test")
 	cfg := Config{Node: s.id, Dir: "test", FS: memory, Listen: s.listen, Peers: s.peers,
 		Log:      slog.New(slog.NewTextHandler(m.logged, nil)),

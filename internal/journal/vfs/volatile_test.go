@@ -1,4 +1,4 @@
-package journal
+package vfs
 
 import (
 	"bytes"
@@ -35,7 +35,7 @@ func TestVolatileWritesAreLostUntilFlushed(t *testing.T) {
 	if n, _ := again.Size(); n != 11 {
 		t.Fatalf("who opens it again sees %d bytes", n)
 	}
-	left, err := readFile(OSFS(), name, 100)
+	left, err := ReadFile(OSFS(), name, 100)
 	if err != nil || string(left) != "flushed" {
 		t.Fatalf("after the cut: %q, %v", left, err)
 	}
@@ -83,10 +83,10 @@ func TestVolatileFileReadsAsAFileDoes(t *testing.T) {
 			}
 			size, _ := f.Size()
 			got := make([]byte, size)
-			if err := readFull(f, got, 0); err != nil || !bytes.Equal(got, want) {
+			if err := ReadFull(f, got, 0); err != nil || !bytes.Equal(got, want) {
 				t.Fatalf("seed %d: it reads otherwise than it was written: %v", seed, err)
 			}
-			if disk, err := readFile(OSFS(), name, 1<<20); err != nil || !bytes.Equal(disk, flushed) {
+			if disk, err := ReadFile(OSFS(), name, 1<<20); err != nil || !bytes.Equal(disk, flushed) {
 				t.Fatalf("seed %d: the disk holds other than what was flushed: %v", seed, err)
 			}
 		}

@@ -1,4 +1,4 @@
-package journal
+package vfs
 
 import (
 	"cmp"
@@ -112,7 +112,7 @@ func (f *FaultFS) FlipAtRest(name string, pos int64, bit uint) error {
 	}
 	defer file.Close()
 	b := make([]byte, 1)
-	if err := readFull(file, b, pos); err != nil {
+	if err := ReadFull(file, b, pos); err != nil {
 		return err
 	}
 	b[0] ^= 1 << (bit & 7)

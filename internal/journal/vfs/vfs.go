@@ -1,4 +1,4 @@
-package journal
+package vfs
 
 import (
 	"errors"
@@ -40,14 +40,17 @@ type File interface {
 	Size() (int64, error)
 }
 
-// noSpace says whether an error means that the disk is full.
-func noSpace(err error) bool {
+// Full says whether an error means that the disk is full.
+func Full(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// writeFile writes a small file anew so that after a power cut either the old or
+// tmpSuffix ends the name of a file that WriteFile has not finished.
+const tmpSuffix = ".tmp"
+
+// WriteFile writes a small file anew so that after a power cut either the old or
 // the new content is there.
-func writeFile(fs FS, dir, name string, b []byte) error {
+func WriteFile(fs FS, dir, name string, b []byte) error {
 	tmp := name + tmpSuffix
 	f, err := fs.Create(tmp)
 	if err != nil {
@@ -69,8 +72,8 @@ func writeFile(fs FS, dir, name string, b []byte) error {
 	return err
 }
 
-// readFile reads a file whole, at most max bytes.
-func readFile(fs FS, name string, max int64) ([]byte, error) {
+// ReadFile reads a file whole, at most max bytes.
+func ReadFile(fs FS, name string, max int64) ([]byte, error) {
 	f, err := fs.Open(name)
 	if err != nil {
 		return nil, err
@@ -81,11 +84,11 @@ func readFile(fs FS, name string, max int64) ([]byte, error) {
 		return nil, err
 	}
 	b := make([]byte, min(n, max))
-	return b, readFull(f, b, 0)
+	return b, ReadFull(f, b, 0)
 }
 
-// readFull fills b from pos; the file's end before that is io.ErrUnexpectedEOF.
-func readFull(f io.ReaderAt, b []byte, pos int64) error {
+// ReadFull fills b from pos; the file's end before that is io.ErrUnexpectedEOF.
+func ReadFull(f io.ReaderAt, b []byte, pos int64) error {
 	n, err := f.ReadAt(b, pos)
 	if n == len(b) {
 		return nil
