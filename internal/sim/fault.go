@@ -298,7 +298,7 @@ func (r *runner) checkChurn() {
 		want, known := r.churn[name]
 		for _, n := range r.w.Nodes {
 			if _, is := n.Streams[name]; known && is != want {
-				r.fail("node %d: %s is there: %v, want %v", n.ID, name, is, want)
+				r.fail(Stuck, "node %d: %s is there: %v, want %v", n.ID, name, is, want)
 			}
 		}
 	}

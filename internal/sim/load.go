@@ -20,12 +20,14 @@ type subject struct {
 	id      core.StreamID
 	acked   map[string]bool // values whose append was said to hold
 	sent    map[string]bool
-	settled map[string]bool // values whose acceptance was said to hold
-	tried   map[string]bool // and those whose acceptance was asked, and may hold
+	settled map[string]bool        // values whose acceptance was said to hold
+	tried   map[string]bool        // and those whose acceptance was asked, and may hold
+	served  map[string]core.NodeID // what a copy served as committed, and where
 	lent    map[string]int
 	holder  map[string]*taker // who was lent a value last
 	stop    bool
-	faulty  []string
+	rests   bool // for a while nothing is sent
+	faulty  []Finding
 	lossy   func() bool // whether what happened in this run may have cost what was acknowledged
 	changes bool        // its kind is changed while it runs
 	moves   bool        // its copies are moved
@@ -33,11 +35,11 @@ type subject struct {
 	makers  []*producer
 }
 
-func (s *subject) broken(format string, args ...any) {
-	line := s.name + ": " + fmt.Sprintf(format, args...)
-	s.w.trace("BROKEN %s", line)
+func (s *subject) broken(c Class, format string, args ...any) {
+	f := found(c, s.name+": "+format, args...)
+	s.w.trace("BROKEN %s", f)
 	if len(s.faulty) < 20 {
-		s.faulty = append(s.faulty, line)
+		s.faulty = append(s.faulty, f)
 	}
 }
 
@@ -59,7 +61,7 @@ func (s *subject) produce(n *Node) {
 		if s.stop || !n.up || n.run != p.run {
 			return
 		}
-		if !n.paused && n.Member && len(p.open) < 20 {
+		if !s.rests && !n.paused && n.Member && len(p.open) < 20 {
 			p.send()
 		}
 		s.w.After(s.w.between(2*core.Millisecond, 20*core.Millisecond), next)
@@ -156,9 +158,9 @@ func (b *batcher) Appended(token uint64, a core.Appended, err error) {
 			b.id, b.seq, b.value = b.id+1, 0, ""
 			return
 		}
-		b.s.broken("batch %s: %v", b.value, err)
+		b.s.broken(Refused, "batch %s: %v", b.value, err)
 	case core.Invalid:
-		b.s.broken("batch %s: %v", b.value, err)
+		b.s.broken(Refused, "batch %s: %v", b.value, err)
 	}
 }
 
@@ -203,13 +205,13 @@ func (t *taker) Lent(ls []core.Lend) {
 		t.s.lent[v]++
 		t.s.holder[v] = t
 		if t.s.settled[v] {
-			t.s.broken("%s was settled, and came again at node %d", v, t.n.ID)
+			t.s.broken(CameAgain, "%s was settled, and came again at node %d", v, t.n.ID)
 		}
 		if _, ok := t.hold[l.Offset]; ok {
-			t.s.broken("%s was lent to node %d which holds it", v, t.n.ID)
+			t.s.broken(CameAgain, "%s was lent to node %d which holds it", v, t.n.ID)
 		}
 		if t.s.lent[v] > 1 && !l.Again && l.Returned == 0 {
-			t.s.broken("%s came again without saying so", v)
+			t.s.broken(CameAgain, "%s came again without saying so", v)
 		}
 		t.hold[l.Offset] = v
 		t.s.w.After(t.s.w.between(0, 20*core.Millisecond), func() {
@@ -238,7 +240,7 @@ func (t *taker) Lent(ls []core.Lend) {
 func (t *taker) Drained(core.ConsumerID, int64) {}
 
 // Ended says that the queue is gone, which no run does.
-func (t *taker) Ended(_ core.ConsumerID, err error) { t.s.broken("consumer ended: %v", err) }
+func (t *taker) Ended(_ core.ConsumerID, err error) { t.s.broken(Refused, "consumer ended: %v", err) }
 
 // Settled takes an outcome.
 func (t *taker) Settled(token uint64, err error) {
@@ -262,14 +264,14 @@ func (s *subject) check() {
 	for _, v := range values {
 		seen[v]++
 		if seen[v] > 1 {
-			s.broken("%s stands twice", v)
+			s.broken(Repeated, "%s stands twice", v)
 		}
 		if !s.sent[v] && !strings.HasPrefix(v, "probe") {
-			s.broken("%s was never sent", v)
+			s.broken(Foreign, "%s was never sent", v)
 		}
 		who := v[:strings.LastIndexByte(v, '.')]
 		if last[who] > v {
-			s.broken("%s stands behind %s", v, last[who])
+			s.broken(Reordered, "%s stands behind %s", v, last[who])
 		}
 		last[who] = v
 	}
@@ -285,11 +287,61 @@ func (s *subject) check() {
 	}
 	for _, p := range s.makers {
 		if p.n.run == p.run && len(p.open) > 0 {
-			s.broken("%d appends entered at node %d were not answered", len(p.open), p.n.ID)
+			s.broken(Silent, "%d appends entered at node %d were not answered", len(p.open), p.n.ID)
 		}
 	}
+	var taken []string
+	for v := range s.served {
+		if seen[v] == 0 && !s.tried[v] && !s.lossy() {
+			taken = append(taken, v)
+		}
+	}
+	sort.Strings(taken)
+	for _, v := range taken {
+		s.broken(Taken, "%s was served by node %d and is gone", v, s.served[v])
+	}
 	for _, v := range lost {
-		s.broken("%s was acknowledged and is lost", v)
+		s.broken(Lost, "%s was acknowledged and is lost", v)
+	}
+}
+
+// watch reads at one node's own copy, as a client that is content with a copy does.
+func (s *subject) watch(n *Node) {
+	from, flying := core.Offset(0), false
+	var next func()
+	next = func() {
+		if s.stop {
+			return
+		}
+		if n.runs() && !flying {
+			flying = true
+			run := n.run
+			n.Ask(&shard.Ask{Read: &core.Read{Parts: []core.ReadPart{{Stream: s.id, From: from, BytesMax: 1 << 20}},
+				BytesMax: 1 << 20, Copy: true}, ReadDone: func(as []core.ReadAnswer) {
+				if flying = false; n.run != run || as[0].Err != nil {
+					return
+				}
+				s.each(as[0].Batches, from, func(o core.Offset, v string) { s.served[v], from = n.ID, o+1 })
+			}})
+			s.w.After(core.Second, func() { flying = flying && n.run == run })
+		}
+		s.w.After(s.w.between(core.Millisecond, 5*core.Millisecond), next)
+	}
+	next()
+}
+
+// each walks through what a read found, from an offset on.
+func (s *subject) each(batches [][]byte, from core.Offset, do func(core.Offset, string)) {
+	for _, b := range batches {
+		err := record.Each(b, 1<<24, func(o core.Offset, r *core.Record) bool {
+			if o >= from {
+				do(o, string(r.Value))
+			}
+			return true
+		})
+		if err != nil {
+			s.broken(Foreign, "a batch read at %d: %v", from, err)
+		}
 	}
 }
 
@@ -302,29 +354,20 @@ func (s *subject) readBack() []string {
 		s.w.Nodes[0].Ask(&shard.Ask{Read: &core.Read{Parts: []core.ReadPart{{Stream: s.id, From: from, BytesMax: 1 << 20}},
 			BytesMax: 1 << 20}, ReadDone: func(x []core.ReadAnswer) { as = x }})
 		if !s.w.Until(10*core.Second, func() bool { return as != nil }) {
-			s.broken("a read is not answered")
+			s.broken(Silent, "a read is not answered")
 			return nil
 		}
 		if as[0].Err != nil {
-			s.broken("read at %d: %v", from, as[0].Err)
+			s.broken(Refused, "read at %d: %v", from, as[0].Err)
 			return nil
 		}
 		next := from
-		for _, b := range as[0].Batches {
-			err := record.Each(b, 1<<24, func(o core.Offset, r *core.Record) bool {
-				if o >= from {
-					values = append(values, string(r.Value))
-					next = o + 1
-				}
-				return true
-			})
-			if err != nil {
-				s.broken("a batch at %d: %v", next, err)
-			}
-		}
+		s.each(as[0].Batches, from, func(o core.Offset, v string) {
+			values, next = append(values, v), o+1
+		})
 		if next == from {
 			if from < as[0].Committed && !s.queue {
-				s.broken("nothing can be read at %d of %d", from, as[0].Committed)
+				s.broken(Lost, "nothing can be read at %d of %d", from, as[0].Committed)
 			}
 			return values
 		}

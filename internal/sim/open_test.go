@@ -9,8 +9,3 @@ var openSeeds = map[uint64]string{
 	70:  "no cluster after all faults ended",
 	103: "an in-sync log of which two disks were away does not serve again",
 }
-
-// openPlants are planted bugs that the simulator does not notice yet.
-var openPlants = map[string]string{
-	"vote not persisted": "a forgotten vote shows only where one node votes twice in one term around a restart",
-}

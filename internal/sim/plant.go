@@ -23,18 +23,15 @@ const (
 	UnfencedLeaders = "two leaders"
 )
 
-// Plants gives all of them.
-func Plants() []string {
-	return []string{EarlyAck, LostVote, CommitOff, LostDedupe, LostSettlement, UnfencedLeaders}
-}
-
 func (p *Plant) is(name string) bool { return p != nil && p.Name == name }
 
 // write lies about what goes to disk.
 func (p *Plant) write(n *Node, wr *core.Write) {
-	if p.is(LostVote) && wr.State != nil {
+	if p.is(LostVote) && wr.State != nil && wr.State.Vote != 0 {
 		p.Times++
-		wr.State = nil
+		x := *wr.State
+		x.Vote = 0
+		wr.State = &x
 	}
 }
 
@@ -90,7 +87,8 @@ func (p *Plant) cut(l *wire, from *Node, m core.Message) {
 		return
 	}
 	p.Times++
+	last := r.Entries[len(r.Entries)-1]
 	a := &core.Replicate{Stream: r.Stream, Gen: r.Gen, Type: core.RepAppendAnswer, From: r.To, To: r.From,
-		Epoch: r.Epoch, Index: r.Entries[len(r.Entries)-1].Index}
+		Epoch: r.Epoch, Index: last.Index, LogEpoch: last.Epoch}
 	from.push(shard.Event{Kind: shard.Message, Peer: l.other(from).self, Msg: a})
 }

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"fmt"
 	"io"
 
 	"trine/internal/core"
@@ -17,36 +16,35 @@ type Report struct {
 	Lost   int // acknowledged and lost, where the stream's kind allows it
 	Lies   int // of the planted bug
 	Fired  map[string]int
-	Broken []string
+	Broken []Finding
 }
 
 // Run plays one seed: load on every kind of stream, faults for a while, then none, and
 // what the clients know against what is there.
-func Run(seed uint64, trace io.Writer) *Report { return RunPlanted(seed, trace, "") }
-
-// RunPlanted plays one seed with a planted bug, or without one. A panic is a bug caught.
-func RunPlanted(seed uint64, trace io.Writer, plant string) *Report {
-	return run(seed, trace, plant, faultTime)
+func Run(seed uint64, trace io.Writer) *Report {
+	return run(seed, trace, "", func(r *runner) { r.play(faultTime) })
 }
 
-func run(seed uint64, trace io.Writer, plant string, faults core.Time) (rep *Report) {
+// run plays a story in a world of its own, with a planted bug or without one. A panic
+// is a bug caught.
+func run(seed uint64, trace io.Writer, plant string, play func(*runner)) (rep *Report) {
 	w := NewWorld(seed, 3)
 	w.Trace = trace
 	if plant != "" {
 		w.lies = &Plant{Name: plant}
 	}
-	r := &runner{w: w, faultTime: faults}
+	r := &runner{w: w, cuts: map[core.NodeID]bool{}, churn: map[string]bool{}}
 	rep = &Report{Seed: seed}
 	defer func() {
 		if e := recover(); e != nil {
 			if plant == "" && trace != nil {
 				panic(e)
 			}
-			rep.Broken = append(rep.Broken, fmt.Sprintf("panic: %v", e))
+			rep.Broken = append(rep.Broken, found(Ended, "%v", e))
 			rep.Fired = w.Fired
 		}
 	}()
-	r.play()
+	play(r)
 	*rep = Report{Seed: seed, Hash: w.Hash(), Steps: w.steps, Fired: w.Fired, Broken: append(r.broken, w.diverged...)}
 	if w.lies != nil {
 		rep.Lies = w.lies.Times
@@ -60,63 +58,90 @@ func run(seed uint64, trace io.Writer, plant string, faults core.Time) (rep *Rep
 }
 
 type runner struct {
-	w         *World
-	subjects  []*subject
-	broken    []string
-	calm      bool
-	faultTime core.Time
-	cuts      map[core.NodeID]bool // nodes whose power was cut
-	hurt      core.NodeID          // the one node whose disk is damaged or deleted in this run
-	churned   int
-	churn     map[string]bool // streams defined and removed by the way: whether they shall be there
-	ids       core.ConsumerID
+	w        *World
+	subjects []*subject
+	broken   []Finding
+	calm     bool
+	cuts     map[core.NodeID]bool // nodes whose power was cut
+	hurt     core.NodeID          // the one node whose disk is damaged or deleted in this run
+	churned  int
+	churn    map[string]bool // streams defined and removed by the way: whether they shall be there
+	ids      core.ConsumerID
 }
 
-func (r *runner) fail(format string, args ...any) {
-	line := fmt.Sprintf(format, args...)
-	r.w.trace("BROKEN %s", line)
-	r.broken = append(r.broken, line)
+func (r *runner) fail(c Class, format string, args ...any) {
+	f := found(c, format, args...)
+	r.w.trace("BROKEN %s", f)
+	r.broken = append(r.broken, f)
 }
 
 // faultTime is the length of the safety phase.
 const faultTime = 8 * core.Second
 
-func (r *runner) play() {
+// play is a run by the seed alone.
+func (r *runner) play(faults core.Time) {
 	w := r.w
-	r.cuts, r.churn = map[core.NodeID]bool{}, map[string]bool{}
 	w.drifts = w.chance(50)
-	w.ended = func(n *Node) { r.restart(n, core.Second) }
-	for _, n := range w.Nodes {
-		if err := n.Start(); err != nil {
-			r.fail("%v", err)
-			return
-		}
-	}
-	if !w.Until(10*core.Second, r.allMembers) {
-		r.fail("no cluster formed")
+	if !r.begin() {
 		return
 	}
 	r.choose()
 	for _, s := range r.subjects {
-		if !r.define(s) {
+		if !r.load(s) {
 			return
-		}
-		for _, n := range w.Nodes {
-			s.produce(n)
-			if s.queue {
-				r.ids++
-				s.consume(n, r.ids)
-			}
 		}
 		if !s.queue {
 			s.batches(1000)
 		}
 	}
 	w.After(w.between(100*core.Millisecond, core.Second), r.fault)
-	w.Run(r.faultTime)
+	w.Run(faults)
+	r.end()
+}
+
+// begin starts the nodes and waits until they are a cluster.
+func (r *runner) begin() bool {
+	w := r.w
+	w.ended = func(n *Node) { r.restart(n, core.Second) }
+	for _, n := range w.Nodes {
+		if err := n.Start(); err != nil {
+			r.fail(Stuck, "%v", err)
+			return false
+		}
+	}
+	if !w.Until(10*core.Second, r.allMembers) {
+		r.fail(Stuck, "no cluster formed")
+		return false
+	}
+	return true
+}
+
+// load defines a stream and has clients at every node.
+func (r *runner) load(s *subject) bool {
+	if !r.define(s) {
+		return false
+	}
+	for _, n := range r.w.Nodes {
+		r.clients(s, n)
+	}
+	return true
+}
+
+func (r *runner) clients(s *subject, n *Node) {
+	s.produce(n)
+	if s.queue {
+		r.ids++
+		s.consume(n, r.ids)
+	}
+}
+
+// end ends all faults, after which the survivors must serve again, and nothing may be
+// missing.
+func (r *runner) end() {
+	w := r.w
 	r.heal()
 	if !w.Until(20*core.Second, r.allMembers) {
-		r.fail("the survivors are no cluster")
+		r.fail(Stuck, "the survivors are no cluster")
 		return
 	}
 	w.Run(2 * core.Second)
@@ -136,7 +161,7 @@ func (r *runner) play() {
 			return i.Voter && i.Disk == n.disk
 		}
 		if !w.Until(20*core.Second, votes) {
-			r.fail("node %d does not vote again: %+v", n.ID, w.Nodes[0].info(n.ID))
+			r.fail(Stuck, "node %d does not vote again: %+v", n.ID, w.Nodes[0].info(n.ID))
 		}
 	}
 	r.checkChurn()
@@ -151,9 +176,12 @@ func (r *runner) allMembers() bool {
 	return true
 }
 
-func (r *runner) subject(name string, p core.Policy, queue bool) {
-	r.subjects = append(r.subjects, &subject{w: r.w, name: name, policy: p, queue: queue, acked: map[string]bool{},
-		sent: map[string]bool{}, settled: map[string]bool{}, tried: map[string]bool{}, lent: map[string]int{}, holder: map[string]*taker{}, lossy: func() bool { return false }})
+func (r *runner) subject(name string, p core.Policy, queue bool) *subject {
+	s := &subject{w: r.w, name: name, policy: p, queue: queue, acked: map[string]bool{}, sent: map[string]bool{},
+		settled: map[string]bool{}, tried: map[string]bool{}, served: map[string]core.NodeID{},
+		lent: map[string]int{}, holder: map[string]*taker{}, lossy: func() bool { return false }}
+	r.subjects = append(r.subjects, s)
+	return s
 }
 
 func (r *runner) define(s *subject) bool {
@@ -170,7 +198,7 @@ func (r *runner) define(s *subject) bool {
 		}
 	}})
 	if !r.w.Until(5*core.Second, func() bool { return done }) || err != nil {
-		r.fail("define %s: %v", s.name, err)
+		r.fail(Stuck, "define %s: %v", s.name, err)
 		return false
 	}
 	return true
@@ -184,7 +212,7 @@ func (r *runner) probe(s *subject) {
 	p.n.Ask(&shard.Ask{Appends: []core.Append{{Stream: s.id, Token: 1, To: p,
 		Records: []core.Record{{Stamp: -1, Value: []byte("probe.1")}}}}})
 	if !r.w.Until(10*core.Second, func() bool { return len(p.open) == 0 }) || !s.acked["probe.1"] {
-		s.broken("it does not serve again")
+		s.broken(Stuck, "it does not serve again")
 	}
 }
 
@@ -223,15 +251,11 @@ func (r *runner) start(n *Node) {
 		}
 	}
 	if err := n.Start(); err != nil {
-		r.fail("%v", err)
+		r.fail(Stuck, "%v", err)
 		return
 	}
 	for _, s := range r.subjects {
-		s.produce(n)
-		if s.queue {
-			r.ids++
-			s.consume(n, r.ids)
-		}
+		r.clients(s, n)
 	}
 }
 

@@ -30,7 +30,7 @@ type World struct {
 	}
 	steps    int
 	sums     map[string]uint64 // what was applied, by stream and index
-	diverged []string
+	diverged []Finding
 	lies     *Plant // the planted bug of this run; nil: none
 	leaders  map[string]core.NodeID
 	unsure   map[string]bool // streams that may lose by their kind: copies are compared at the end
@@ -150,7 +150,7 @@ func (w *World) check(n *Node) {
 	}
 	for _, d := range n.sh.Digests() {
 		if d.Done < n.done[d.Name] && !w.unsure[d.Name] {
-			w.bad("node %d: %s was applied through %d, and now through %d", n.ID, d.Name, n.done[d.Name], d.Done)
+			w.bad(WentBack, "node %d: %s was applied through %d, and now through %d", n.ID, d.Name, n.done[d.Name], d.Done)
 		}
 		n.done[d.Name] = d.Done
 		if w.unsure[d.Name] {
@@ -158,7 +158,7 @@ func (w *World) check(n *Node) {
 		}
 		k := fmt.Sprintf("%s@%d", d.Name, d.Done)
 		if x, ok := w.sums[k]; ok && x != d.Sum {
-			w.bad("node %d: copies of %s differ", n.ID, k)
+			w.bad(Differs, "node %d: copies of %s differ", n.ID, k)
 		} else {
 			w.sums[k] = d.Sum
 		}
@@ -166,11 +166,11 @@ func (w *World) check(n *Node) {
 }
 
 // bad takes note of something that no client needs to see for it to be wrong.
-func (w *World) bad(format string, args ...any) {
-	line := fmt.Sprintf(format, args...)
-	w.trace("BROKEN %s", line)
+func (w *World) bad(c Class, format string, args ...any) {
+	f := found(c, format, args...)
+	w.trace("BROKEN %s", f)
 	if len(w.diverged) < 20 {
-		w.diverged = append(w.diverged, line)
+		w.diverged = append(w.diverged, f)
 	}
 }
 
@@ -182,7 +182,7 @@ func (w *World) leads(n *Node, s *core.Stream) {
 	}
 	k := fmt.Sprintf("%d/%d/%d", s.ID, s.Gen, s.Epoch)
 	if was, ok := w.leaders[k]; ok && was != s.Leader {
-		w.bad("node %d: %s has leader %d in generation %d epoch %d, and had %d", n.ID, s.Name, s.Leader, s.Gen, s.Epoch, was)
+		w.bad(TwoLeaders, "node %d: %s has leader %d in generation %d epoch %d, and had %d", n.ID, s.Name, s.Leader, s.Gen, s.Epoch, was)
 	}
 	w.leaders[k] = s.Leader
 }
