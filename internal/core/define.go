@@ -124,6 +124,7 @@ type NodeInfo struct {
 	Self      bool
 	Voter     bool // votes in the catalog
 	Leads     bool // leads the catalog
+	Doubted   bool // not heard of lately; of Self: it hears no majority, or has no lease
 	Rack      string
 	Addresses map[string]string // a front end's name to host:port, "" host: what the client dialled
 	Revision  Revision

@@ -63,12 +63,15 @@ func (s *Shard) enter(m *core.Enter, wait core.Time, who asker) {
 		if verdict == stream.RepeatedLost {
 			a.done.Base = -1
 		}
+		if h.Producer >= 0 && a.index > c.done && s.deposed(c) {
+			s.refuse(who, leaseOver(c, core.Unknown))
+			return
+		}
 		s.await(c, a)
 		return
 	case stream.Gap:
 		if !s.certain(c) {
-			s.refuse(who, &core.Error{Op: "append", Name: c.def.Name, Kind: core.NoLeader,
-				Detail: "this node's lease is over"})
+			s.refuse(who, leaseOver(c, core.NoLeader))
 			return
 		}
 		s.refuse(who, &core.Error{Op: "append", Name: c.def.Name, Kind: core.OutOfOrder})
@@ -97,9 +100,21 @@ func (s *Shard) certain(c *copyOf) bool {
 	return c.def.Policy.Election == core.ElectNone || s.leased()
 }
 
+func leaseOver(c *copyOf, k core.Kind) *core.Error {
+	return &core.Error{Op: "append", Name: c.def.Name, Kind: k, Detail: "this node's lease is over"}
+}
+
+// deposed says whether another may lead by now what c led: its node's lease is over.
+// Before a run's first lease it leads by an election that came after its start.
+func (s *Shard) deposed(c *copyOf) bool { return s.hadLease && !s.certain(c) }
+
 // closed says why a copy takes no new batch now, nil where it does.
 func (s *Shard) closed(c *copyOf, m *core.Enter, h *record.Header, minOK bool) *core.Error {
 	switch {
+	case h.Producer >= -1 && s.deposed(c):
+		// A client's own batch is sent once: the client is told at once to look for who
+		// leads by now. What a node entered waits, for it can be sent again.
+		return leaseOver(c, core.NotLeader)
 	case len(c.refused) > 0:
 		return &core.Error{Op: "append", Name: c.def.Name, Kind: core.Full,
 			Detail: "the disk of its leader is full"}

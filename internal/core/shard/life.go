@@ -24,6 +24,7 @@ type peer struct {
 	dead         bool                         // a majority of the voters hold it dead
 	fencing      bool                         // its fence is being proposed
 	stood        core.Incarnation             // the run that the catalog showed alive last
+	doubted      bool                         // as it was shown: see doubts
 }
 
 // leaseGrace is how long attachments outlive the link to their node.
@@ -128,6 +129,7 @@ func (s *Shard) linkDown(id core.Peer, gone bool) {
 
 // beat says to every node that this one lives, and looks who does not.
 func (s *Shard) beat() {
+	s.forgiveLateness()
 	s.beatAt = s.now.Mono + s.opt.Beat
 	s.meet()
 	for _, p := range s.order {
@@ -144,6 +146,7 @@ func (s *Shard) beat() {
 			s.proposeFence(p)
 		}
 	}
+	s.showDoubts()
 	s.tickCopies()
 	s.register()
 	s.resendProposals(false)
@@ -192,6 +195,8 @@ func (s *Shard) beatAnswered(p *peer, b *core.BeatAnswer) {
 		p.answered = b.Sent
 	}
 	if !had && s.leased() {
+		s.hadLease = true
+		s.showDoubts()
 		s.releaseHeld()
 		s.askSync()
 	}
@@ -261,6 +266,7 @@ func (s *Shard) judge(p *peer) {
 		return
 	}
 	p.dead = dead
+	s.showDoubts()
 	if !dead {
 		s.note(0, "a node is back", "node", p.node)
 		return

@@ -59,22 +59,24 @@ type Shard struct {
 	loads  map[uint64]func([]core.Entry, error)
 
 	// What this node asked of others, and entered for its clients.
-	requests  map[uint64]*request
-	targets   map[core.StreamID]*target
-	touched   []*target
-	holdings  map[core.ConsumerID]*holding
-	proposals proposals
-	syncs     syncs
-	leaving   *leaving
-	claims    claims
-	wishes    []catalog.InSyncChange
-	lends     []lendsOut
-	ready     replica.Ready // reused, as is effects
-	effects   queue.Effects
-	earlies   []earlyMessage
-	restored  bool // a checkpoint of the catalog was taken and is not followed yet
-	growing   bool
-	reporting bool
+	requests   map[uint64]*request
+	targets    map[core.StreamID]*target
+	touched    []*target
+	holdings   map[core.ConsumerID]*holding
+	proposals  proposals
+	syncs      syncs
+	leaving    *leaving
+	doubtsSelf bool // as it was shown: this node doubts itself
+	hadLease   bool // this run has had a lease
+	claims     claims
+	wishes     []catalog.InSyncChange
+	lends      []lendsOut
+	ready      replica.Ready // reused, as is effects
+	effects    queue.Effects
+	earlies    []earlyMessage
+	restored   bool // a checkpoint of the catalog was taken and is not followed yet
+	growing    bool
+	reporting  bool
 }
 
 // New makes the shard of a node's run. Nothing is sent before the first Step.

@@ -178,6 +178,11 @@ func (s *Shard) showNodes() {
 		n := &nodes[i]
 		n.Self = n.Node == s.cfg.Self.Node
 		n.Leads = leader != 0 && n.Disk == leader
+		if p := s.peers[n.Node]; n.Self {
+			n.Doubted = s.doubtsSelf
+		} else if p != nil {
+			n.Doubted = n.Alive && p.doubted
+		}
 	}
 	s.out.View.Nodes = nodes
 }

@@ -110,7 +110,7 @@ func (f *fetching) end(as []core.ReadAnswer) {
 			p.code = dataCode(err, core.Epoch(max(p.epoch, 0)))
 			p.answer.Batches, p.answer.Diverging = nil, nil
 			if p.code == errNotLeader {
-				p.answer.Leader, p.answer.Epoch = leaderOf(err, p.p.stream.Load())
+				p.answer.Leader, p.answer.Epoch = f.r.c.f.leaderOf(err, p.p.stream.Load())
 			}
 		}
 	}

@@ -17,18 +17,20 @@ type node struct {
 	rack  string
 	self  bool
 	leads bool // the catalog
+	alone bool // this node, while it has no lease: another may lead what it led
 }
 
 // nodes gives the living nodes that speak this protocol, as this client can reach
-// them: one that registered no host is where the client found this node.
+// them: one that registered no host is where the client found this node. Of a node
+// that is doubted clients are not told: they would wait for it.
 func (c *Conn) nodes() []node {
 	var out []node
 	for _, n := range c.f.core.Cluster().Nodes() {
-		if !n.Alive {
+		if !n.Alive || n.Doubted && !n.Self {
 			continue
 		}
 		if host, port, ok := c.reach(n.Addresses[Name]); ok {
-			out = append(out, node{n.Node, host, port, n.Rack, n.Self, n.Leads})
+			out = append(out, node{n.Node, host, port, n.Rack, n.Self, n.Leads, n.Doubted})
 		}
 	}
 	return out
@@ -202,6 +204,16 @@ func alive(ns []node, id core.NodeID) bool {
 	return false
 }
 
+// leads says whether a node may be named as a stream's leader.
+func leads(ns []node, s *core.Stream) bool {
+	for _, n := range ns {
+		if n.id == s.Leader {
+			return !n.alone || s.Policy.Election == core.ElectNone
+		}
+	}
+	return false
+}
+
 func partitionMetadata(p *partition, ns []node) kmsg.MetadataResponseTopicPartition {
 	m := kmsg.NewMetadataResponseTopicPartition()
 	m.Partition, m.Leader = p.index, -1
@@ -212,7 +224,7 @@ func partitionMetadata(p *partition, ns []node) kmsg.MetadataResponseTopicPartit
 		return m
 	}
 	m.LeaderEpoch = int32(s.Epoch)
-	if s.Leader != 0 && alive(ns, s.Leader) {
+	if leads(ns, s) {
 		m.Leader = int32(s.Leader)
 	} else {
 		m.ErrorCode = errLeaderNotAvailable

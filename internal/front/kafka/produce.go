@@ -222,7 +222,7 @@ func (p *producing) Appended(token uint64, a core.Appended, err error) {
 			part.code = produceCode(err, fewer)
 			part.stamp = -1
 			if part.code == errNotLeader {
-				part.leader, part.epoch = leaderOf(err, s)
+				part.leader, part.epoch = p.r.c.f.leaderOf(err, s)
 			}
 		}
 		part.batch = nil
@@ -232,12 +232,13 @@ func (p *producing) Appended(token uint64, a core.Appended, err error) {
 	})
 }
 
-// leaderOf gives who leads, from an error or from what is known of the stream.
-func leaderOf(err error, s *core.Stream) (core.NodeID, core.Epoch) {
+// leaderOf gives who leads, from an error or from what is known of the stream. It is
+// not this node, which has just said so.
+func (f *Front) leaderOf(err error, s *core.Stream) (core.NodeID, core.Epoch) {
 	if e, ok := err.(*core.Error); ok && e.Kind == core.NotLeader && e.Leader != 0 && e.Epoch != 0 {
 		return e.Leader, e.Epoch
 	}
-	if s == nil {
+	if s == nil || s.Leader == f.core.Self().Node {
 		return 0, 0
 	}
 	return s.Leader, s.Epoch

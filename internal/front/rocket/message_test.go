@@ -119,5 +119,40 @@ func TestGroupsAddressIsALivingNodes(t *testing.T) {
 		if ok != (one.addr != "") || p.addr != one.addr || ok && p.master != one.master {
 			t.Errorf("%s with %v: %q %v %v", one.mode, one.alive, p.addr, p.master, ok)
 		}
+		for i := range nodes { // who is doubted is as good as dead, to clients
+			nodes[i].Doubted, nodes[i].Alive = !nodes[i].Alive, true
+		}
+		if q, also := s.placeOf(c, g, nodes); also != ok || q.addr != p.addr || q.master != p.master {
+			t.Errorf("%s with %v, the others doubted: %q %v %v", one.mode, one.alive, q.addr, q.master, also)
+		}
 	}
+}
+
+// TestASendThatWouldWaitForAnAbsentSlaveIsRefusedAtOnce: its master hears of no
+// majority, and so cannot leave the slave out; the client turns to another group.
+func TestASendThatWouldWaitForAnAbsentSlaveIsRefusedAtOnce(t *testing.T) {
+	s := serve(t, Options{})
+	stream := func(p core.Policy, members ...core.Member) *core.Stream {
+		return &core.Stream{Definition: core.Definition{Policy: p}, Leader: 1, Members: members}
+	}
+	in, out := core.Member{Node: 2, InSync: true}, core.Member{Node: 2}
+	master := core.Member{Node: 1, InSync: true}
+	pair := stream(core.Pair(2, 1, core.FlushLazy), master, in)
+	left := stream(core.Pair(2, 1, core.FlushLazy), master, out)
+	single := stream(core.Single(core.FlushLazy), master)
+	see := func(want bool) {
+		t.Helper()
+		await(t, "the front end to see its node", func() bool { return s.waitsInVain(pair) == want })
+		if s.waitsInVain(left) || s.waitsInVain(single) {
+			t.Error("a master that waits for no slave waits in vain")
+		}
+	}
+	see(false)
+	nodes := s.broker.Cluster().Nodes()
+	nodes[0].Doubted = true
+	s.broker.SetNodes(nodes)
+	see(true)
+	nodes[0].Doubted = false
+	s.broker.SetNodes(nodes)
+	see(false)
 }

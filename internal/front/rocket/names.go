@@ -51,7 +51,7 @@ func (f *Front) places(c *Conn) []place {
 }
 
 // placeOf gives the address of a living node for a group: the first of its nodes
-// that lives. Where nobody takes over for the first, the others only serve reads.
+// that lives and is not doubted. Where nobody takes over for the first, the others only serve reads.
 func (f *Front) placeOf(c *Conn, g *group, nodes []core.NodeInfo) (place, bool) {
 	at := g.places(nodes)
 	if g.elects() {
@@ -64,7 +64,7 @@ func (f *Front) placeOf(c *Conn, g *group, nodes []core.NodeInfo) (place, bool) 
 	for i, id := range at {
 		for _, n := range nodes {
 			addr, serves := n.Addresses[addressName]
-			if n.Node != id || !serves || !n.Alive {
+			if n.Node != id || !serves || !n.Alive || n.Doubted && !n.Self {
 				continue
 			}
 			p := place{group: g, master: i == 0 || g.elects()}

@@ -232,7 +232,7 @@ func (c *Conn) enter(s send, records []core.Record) {
 			Detail: "the queue is not known on this node yet"})
 		return
 	}
-	if c.f.away(stream) {
+	if c.f.away(stream) || c.f.waitsInVain(stream) {
 		c.refuse(s, &core.Error{Op: "send", Name: s.queue.name, Kind: core.NoLeader})
 		return
 	}

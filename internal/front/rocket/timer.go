@@ -12,8 +12,8 @@ type watchers struct {
 	timeMu sync.Mutex
 	now    core.Now
 	timers []later
-	nodes  []core.NodeInfo
 	living map[core.NodeID]bool
+	alone  bool // this node has no lease: it cannot leave a slave out
 	picks  uint32
 }
 
@@ -21,11 +21,13 @@ type watchers struct {
 func (f *Front) Tick(now core.Now) {
 	nodes := f.core.Cluster().Nodes()
 	living := make(map[core.NodeID]bool, len(nodes))
+	alone := false
 	for _, n := range nodes {
-		living[n.Node] = n.Alive
+		living[n.Node] = n.Alive && (n.Self || !n.Doubted)
+		alone = alone || n.Self && n.Doubted
 	}
 	f.timeMu.Lock()
-	f.now, f.nodes, f.living = now, nodes, living
+	f.now, f.living, f.alone = now, living, alone
 	if f.started.Mono == 0 {
 		f.started = now
 	}
@@ -55,7 +57,16 @@ func (f *Front) after(d core.Time, do func(now core.Now)) {
 	f.timeMu.Unlock()
 }
 
-// alive says whether a node lived when Tick last looked.
+// waitsInVain says whether what this node appends to a stream can not hold before the
+// other nodes are back: its slave does not answer, and only they could leave that out.
+func (f *Front) waitsInVain(s *core.Stream) bool {
+	f.timeMu.Lock()
+	defer f.timeMu.Unlock()
+	return f.alone && s.Leader == f.core.Self().Node && s.Policy.Election == core.ElectNone &&
+		s.Policy.Commit == core.CommitInSync && s.InSyncCount() > 1
+}
+
+// alive says whether a node lived, and was heard of, when Tick last looked.
 func (f *Front) alive(n core.NodeID) bool {
 	f.timeMu.Lock()
 	defer f.timeMu.Unlock()
