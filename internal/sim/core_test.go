@@ -5,6 +5,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/core/shard"
+	"trine/internal/journal/vfs"
 )
 
 // serves says whether a stream takes an append at a node within a time.
@@ -74,6 +75,88 @@ func TestAStreamServesAsSoonAsItIsDefined(t *testing.T) {
 			if err := serves(w, w.Nodes[0], st, 2*core.Second); err != nil {
 				t.Errorf("%s with its first copy on node %d: %v", p.Mode(), home, err)
 			}
+		}
+	}
+}
+
+// TestASessionGoesOnWhereItsStreamLostATail: a lazy stream's only copy loses what it had
+// acknowledged with the power. The node that had entered it must not wait for it.
+func TestASessionGoesOnWhereItsStreamLostATail(t *testing.T) {
+	w := start(t, 1, 3)
+	st := define(t, w, w.Nodes[0], core.Definition{Name: "s", Policy: core.Single(core.FlushLazy),
+		At: []core.NodeID{3}})
+	w.unsure["s"] = true
+	for range 5 {
+		if err := serves(w, w.Nodes[1], st, core.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := w.Nodes[2]
+	n.end("power cut", func() *vfs.MemFS { return n.fs.Crash(1, 0) })
+	w.Run(100 * core.Millisecond)
+	if err := n.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := serves(w, w.Nodes[1], st, 5*core.Second); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range n.sh.Digests() {
+		if d.Name == "s" && d.Next != 1 {
+			t.Fatalf("the stream ends at %d: this run lost nothing, and shows nothing", d.Next)
+		}
+	}
+}
+
+// TestAMoveTakesNoLeadershipAway: a primary acknowledges alone. Its home is moved while
+// clients append, and nothing acknowledged is lost, nor refused.
+func TestAMoveTakesNoLeadershipAway(t *testing.T) {
+	for name, p := range map[string]core.Policy{"primary": core.Primary(2, core.FlushLazy),
+		"single": core.Single(core.FlushEach), "mirror": core.Mirror(2, core.FlushEach)} {
+		for seed := uint64(1); seed <= 5; seed++ {
+			moved(t, seed, name, p)
+		}
+	}
+}
+
+func moved(t *testing.T, seed uint64, name string, p core.Policy) {
+	w := start(t, seed, 3)
+	st := define(t, w, w.Nodes[0], core.Definition{Name: name, Policy: p, At: []core.NodeID{1}})
+	var o outcome
+	sent, stop := 0, false
+	var pump func()
+	pump = func() {
+		if sent++; !stop {
+			w.Nodes[sent%3].Ask(&shard.Ask{Appends: []core.Append{{Stream: st.ID, To: &o, Ack: core.AckLeader,
+				Records: []core.Record{{Stamp: -1, Value: []byte("x")}}}}})
+			w.After(200*core.Microsecond, pump)
+		}
+	}
+	w.Run(100 * core.Millisecond)
+	pump()
+	for _, to := range [][]core.NodeID{{2, 3}, {3, 2}, {1, 3}, {2, 1}} {
+		w.Run(300 * core.Millisecond)
+		w.Nodes[0].Ask(&shard.Ask{Name: name, Move: to[:p.Copies], Done: func(err error) {
+			if err != nil {
+				t.Error(err)
+			}
+		}})
+		if !w.Until(5*core.Second, func() bool { return w.Nodes[0].Streams[name].Leader == to[0] }) {
+			t.Fatalf("%s: not led by node %d: %+v", name, to[0], w.Nodes[0].Streams[name])
+		}
+	}
+	stop = true
+	w.Run(2 * core.Second)
+	seen := map[core.Offset]bool{}
+	for i, a := range o.got {
+		if o.errs[i] != nil || seen[a.Base] {
+			t.Fatalf("%s seed %d: append %d at %d, there before: %v, %v", name, seed, i, a.Base,
+				seen[a.Base], o.errs[i])
+		}
+		seen[a.Base] = true
+	}
+	for _, d := range w.Nodes[w.Nodes[0].Streams[name].Leader-1].sh.Digests() {
+		if d.Name == name && int(d.Next) != len(o.got) {
+			t.Errorf("%s seed %d: %d appends were acknowledged, %d are there", name, seed, len(o.got), d.Next)
 		}
 	}
 }

@@ -54,10 +54,8 @@ func (c *Catalog) apply(r *reader) Result {
 		if !r.bad() {
 			return c.decide(name, disk)
 		}
-	case kindPrefer:
-		if ids := r.streams(); !r.bad() {
-			return c.prefer(ids)
-		}
+	case kindYield:
+		return c.applyYield(r)
 	case kindChanged:
 		return c.applyChanged(r)
 	case kindGrow:

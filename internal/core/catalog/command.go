@@ -17,7 +17,7 @@ const (
 	kindMove
 	kindReport
 	kindDecide
-	kindPrefer
+	kindYield
 	kindChanged
 	kindGrow
 	kindVote
@@ -140,13 +140,28 @@ func Decide(name string, disk core.DiskID) []byte {
 	return w.b
 }
 
-// Prefer gives streams back to their preferred leaders, where those are in sync;
-// nil: every stream.
-func Prefer(ids []core.StreamID) []byte {
-	w := begin(kindPrefer)
-	w.uint(uint64(len(ids)))
-	for _, id := range ids {
-		w.uint(uint64(id))
+// Yielding is a leader's word, in Epoch, that another copy in sync has all that it
+// acknowledged, and that it takes nothing until it hears what became of it. Out: it
+// cannot write, and leaves the in-sync set.
+type Yielding struct {
+	Stream core.StreamID
+	Gen    core.Generation
+	Epoch  core.Epoch
+	To     core.DiskID
+	Out    bool
+}
+
+// Yield hands leader-follower streams over, of many in one entry. An item is refused
+// alone, where its stream has moved on or To may not lead; Result.IDs names those.
+func Yield(ys []Yielding) []byte {
+	w := begin(kindYield)
+	w.uint(uint64(len(ys)))
+	for _, y := range ys {
+		w.uint(uint64(y.Stream))
+		w.uint(uint64(y.Gen))
+		w.int(int64(y.Epoch))
+		w.uint(uint64(y.To))
+		w.bool(y.Out)
 	}
 	return w.b
 }

@@ -22,7 +22,7 @@
 //	              ┌──────┐                   │                           ▼
 //	Define ──▶ led by a copy ◀── Register of a copy that counts ──── away: waits
 //	              │   ▲  └──────┘                                        │
-//	              │   │   HandOver, Prefer, Move: another in sync        │
+//	              │   │   HandOver, Yield, Move: another in sync         │
 //	              │   │                                                  │
 //	              │   └── Reports of all: the longest leads ── doubtful ◀┘
 //	              │       or Decide: that one leads                ▲

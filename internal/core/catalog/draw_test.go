@@ -11,7 +11,7 @@ import (
 // This file draws commands that often fit the catalog as it is.
 
 func (w *world) draw(t *rapid.T) []byte {
-	switch uniform(t, 0, 23, "command") {
+	switch uniform(t, 0, 25, "command") {
 	case 0, 1, 2, 3:
 		w.runs++
 		p := core.Peer{Node: drawNode(t), Incarnation: core.Incarnation(w.runs)}
@@ -51,7 +51,14 @@ func (w *world) draw(t *rapid.T) []byte {
 		s := w.drawStream(t)
 		return Decide(s.Name, w.drawRun(t).Disk)
 	case 16:
-		return sampled(t, [][]byte{Prefer(nil), Grow(), Vote([]core.NodeID{1, 2, 3})}, "command")
+		return sampled(t, [][]byte{Grow(), Vote([]core.NodeID{1, 2, 3})}, "command")
+	case 18, 19:
+		s := w.drawStream(t)
+		y := Yielding{Stream: s.ID, Gen: s.Gen, Epoch: s.Epoch, Out: rapid.Bool().Draw(t, "out")}
+		if y.To, _ = w.a.Heir(s.ID); y.To == 0 || rapid.Bool().Draw(t, "any") {
+			y.To = sampled(t, s.Members, "member").Disk
+		}
+		return Yield([]Yielding{y})
 	case 17:
 		return w.drawChanged(t)
 	}

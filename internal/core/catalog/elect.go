@@ -95,30 +95,3 @@ func (c *Catalog) onlyInSync(st *stream, d core.DiskID) {
 	}
 	c.place(st, ms)
 }
-
-// prefer moves leaderships to the first member of each stream, where that one may
-// lead.
-func (c *Catalog) prefer(ids []core.StreamID) Result {
-	if ids == nil {
-		ids = c.ids.list()
-	}
-	var res Result
-	for _, id := range ids {
-		if st := c.streams[id]; st != nil && c.preferFirst(st) {
-			res.IDs = append(res.IDs, id)
-		}
-	}
-	return res
-}
-
-func (c *Catalog) preferFirst(st *stream) bool {
-	if st.Policy.Raft() || st.Leader == 0 {
-		return false
-	}
-	m := st.Members[0]
-	if st.lead == m.Disk || !m.InSync || !c.standing(m.Disk) || c.nodes[m.Node].leaving {
-		return false
-	}
-	c.enthrone(st, m.Disk)
-	return true
-}

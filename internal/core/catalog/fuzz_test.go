@@ -19,7 +19,7 @@ func seeds() [][]byte {
 		Register(core.Peer{Node: 4, Disk: 64, Incarnation: 9}, Registration{Rack: "r",
 			Addresses: map[string]string{"a": "b", "c": "d"}, Clean: true, Damaged: []core.StreamID{262144}}),
 		Register(core.Peer{Node: 1, Disk: 16, Incarnation: 9}, Registration{}),
-		Fence(by), HandOver(by), Grow(), Prefer(nil), Vote([]core.NodeID{1, 2}),
+		Fence(by), HandOver(by), Grow(), Yield([]Yielding{{Stream: 3, Gen: 1, Epoch: 1, To: 16}}), Vote([]core.NodeID{1, 2}),
 		InSync([]InSyncChange{{Stream: 4 << 16, Gen: 1, Epoch: 1, Disk: 32}}),
 		Move("q0", []core.NodeID{3}), Decide("q0", 32),
 		Report(by, []LogEnd{{Stream: 4 << 16, Epoch: 1, Index: 7}}),

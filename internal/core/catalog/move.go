@@ -154,16 +154,21 @@ func (c *Catalog) arrived(st *stream) {
 	if len(st.Members) > n && !c.dropTo(st, st.Members[:n]) {
 		return
 	}
-	st.to = nil
-	c.preferFirst(st)
+	if d, _ := c.Heir(st.ID); d == 0 {
+		st.to = nil // else once its leader has handed over
+	}
 }
 
 // dropTo drops the copies that are not in keep, all of whose copies are in sync;
-// false where the leader would be dropped and none of keep may lead.
+// false where the leader would be dropped. One that leads hands over first (Heir):
+// else what it acknowledges before it hears of this would be lost.
 func (c *Catalog) dropTo(st *stream, keep []core.Member) bool {
 	keep = slices.Clone(keep)
 	kept := slices.ContainsFunc(keep, func(m core.Member) bool { return m.Disk == st.lead })
 	if !st.Policy.Raft() && !kept {
+		if st.Leader != 0 || st.Policy.Commit == core.CommitLeader {
+			return false // or it is away, and may have acknowledged what no other copy has
+		}
 		d := core.DiskID(0)
 		for _, m := range keep {
 			if d == 0 && m.InSync && c.standing(m.Disk) {

@@ -181,6 +181,7 @@ func (c *Catalog) copyAway(st *stream, d core.DiskID) {
 	}
 	if led {
 		c.elect(st)
+		c.arrived(st)
 	}
 }
 

@@ -62,6 +62,9 @@ func (s *story) run(t *testing.T, d *datadriven.TestData) string {
 			fmt.Fprintln(&b, s.c.Stream(id).Name)
 		}
 		return b.String()
+	case "heir":
+		d, now := s.c.Heir(s.id(a.str("name")))
+		return fmt.Sprintf("disk %x, now %v\n", uint64(d), now)
 	case "first":
 		return fmt.Sprintln(s.c.First(s.id(a.str("name"))))
 	case "target":
@@ -91,7 +94,8 @@ func (s *story) apply(command []byte) string {
 	} else {
 		fmt.Fprintln(&b, "ok")
 	}
-	if len(command) > 1 && command[1] == byte(kindInSync) && len(res.IDs) > 0 {
+	items := len(command) > 1 && (command[1] == byte(kindInSync) || command[1] == byte(kindYield))
+	if items && len(res.IDs) > 0 {
 		fmt.Fprintln(&b, "but the item is refused")
 	}
 	var ch Changes
@@ -157,11 +161,16 @@ func (s *story) command(a args, d *datadriven.TestData) []byte {
 			Index: core.Index(a.num("index"))}})
 	case "decide":
 		return Decide(name, a.disk())
-	case "prefer":
-		if name != "" {
-			return Prefer([]core.StreamID{s.id(name)})
+	case "yield":
+		st := s.c.Stream(s.id(name))
+		y := Yielding{Stream: st.ID, Gen: st.Gen, Epoch: st.Epoch, Out: a.has("out")}
+		if y.To = a.disk(); y.To == 0 {
+			y.To, _ = s.c.Heir(st.ID)
 		}
-		return Prefer(nil)
+		if a.has("epoch") {
+			y.Epoch = core.Epoch(a.num("epoch"))
+		}
+		return Yield([]Yielding{y})
 	case "grow":
 		return Grow()
 	case "changed":

@@ -46,7 +46,8 @@ type Copy interface {
 	Campaign(now core.Time)
 	Forget(now core.Time, leader core.DiskID)
 	// Yield hands the leadership over: to a disk, or (0) to the best copy. Under
-	// leader-follower the copy only stops taking proposals: the catalog elects.
+	// leader-follower the copy only stops taking proposals, for some seconds or until it
+	// is said to itself: the catalog elects.
 	Yield(now core.Time, to core.DiskID)
 	Status() Status
 	// Progress gives what a leader knows of each copy, in the order of Members;

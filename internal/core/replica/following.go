@@ -251,8 +251,13 @@ const yieldFor = 5 * core.Second
 
 func (c *following) Yield(now core.Time, to core.DiskID) {
 	c.now = max(c.now, now)
-	if c.leads && to != c.cfg.Self {
-		c.yield, c.changed = c.now+yieldFor, true
+	switch {
+	case !c.leads:
+	case to == c.cfg.Self:
+		c.yield, c.changed = 0, true
+	default:
+		c.changed = c.changed || c.yield == 0
+		c.yield = c.now + yieldFor
 	}
 }
 

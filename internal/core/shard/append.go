@@ -115,6 +115,9 @@ func (s *Shard) closed(c *copyOf, m *core.Enter, h *record.Header, minOK bool) *
 		// A client's own batch is sent once: the client is told at once to look for who
 		// leads by now. What a node entered waits, for it can be sent again.
 		return leaseOver(c, core.NotLeader)
+	case c.yielding != nil:
+		return &core.Error{Op: "append", Name: c.def.Name, Kind: core.Unavailable,
+			Detail: "the leadership is being handed over"}
 	case len(c.refused) > 0:
 		return &core.Error{Op: "append", Name: c.def.Name, Kind: core.Full,
 			Detail: "the disk of its leader is full"}

@@ -35,6 +35,9 @@ type copyOf struct {
 	lastCheckpoint *core.Checkpoint
 	filling        *filling
 	sealing        *sealing
+	yielding       *yielding
+	yieldAt        core.Time // not handed over before; 0: there is no heir
+	listedHeir     bool      // it is among Shard.heirs
 
 	// While it leads.
 	leads    bool
@@ -205,6 +208,9 @@ func (s *Shard) work(c *copyOf) {
 	s.led(c)
 	s.apply(c)
 	s.tendChange(c)
+	if c.yielding != nil {
+		s.tendYield(c)
+	}
 	s.decide(c)
 	s.acknowledge(c)
 	s.wake(c)
@@ -305,6 +311,7 @@ func (s *Shard) led(c *copyOf) {
 		} else if c.raft {
 			s.announced(core.Lead{Stream: c.id, Gen: c.gen, Epoch: st.Epoch, Leader: s.cfg.Self.Node})
 		}
+		s.lookHeir(c, false)
 	}
 	if c == s.agreed && (st.Leader != c.leaderSeen || st.Epoch != c.epochSeen) {
 		c.leaderSeen, c.epochSeen = st.Leader, st.Epoch
@@ -325,7 +332,7 @@ func (s *Shard) memoryAhead(c *copyOf) *stream.Memory {
 
 // unlead ends what the copy did as leader. What was not answered is not known.
 func (s *Shard) unlead(c *copyOf) {
-	c.leads, c.ready, c.ahead, c.sealing = false, false, nil, nil
+	c.leads, c.ready, c.ahead, c.sealing, c.yielding = false, false, nil, nil, nil
 	acks := c.acks
 	c.acks = nil
 	for i := range acks {

@@ -45,6 +45,7 @@ type flight struct {
 	count int32
 	ack   core.Ack
 	parts []gathered
+	after int32 // what the leader was told comes before it
 	sent  bool
 	since core.Time
 	told  bool // its askers were told Unknown: it stays, so that the sequence has no gap
@@ -189,6 +190,7 @@ func (s *Shard) sendTarget(t *target) {
 		if i > 0 {
 			m.After = t.flights[i-1].last()
 		}
+		f.after = m.After
 		if local {
 			// The leader writes into its batch; a batch that may be sent again keeps its own bytes.
 			m.Batch = append([]byte(nil), f.batch...)
@@ -237,7 +239,16 @@ func (s *Shard) landed(f *flight, done core.Appended, err *core.Error) {
 		if !f.told {
 			s.tellParts(f, done, nil)
 		}
-	case core.NotLeader, core.NoLeader, core.Unknown, core.OutOfOrder, core.Unavailable, core.Shut, core.Fenced:
+	case core.OutOfOrder:
+		if at == 0 && f.after >= 0 && f.after == t.landed {
+			// The leader, who is sure that it leads, lacks what this node was told holds. The
+			// stream is of a kind that may lose it; what comes now does not wait for it.
+			s.note(8, "a stream has lost what it had acknowledged to this node", "stream", t.id,
+				"sequence", t.landed)
+			t.landed = -1
+		}
+		s.again(t)
+	case core.NotLeader, core.NoLeader, core.Unknown, core.Unavailable, core.Shut, core.Fenced:
 		s.again(t) // the session's number tells the leader whether it has it
 	default:
 		// Nothing was appended, nor was what came behind it: that is sent again, and says

@@ -148,6 +148,7 @@ func (s *Shard) beat() {
 	}
 	s.showDoubts()
 	s.tickCopies()
+	s.tendHeirs()
 	s.register()
 	s.resendProposals(false)
 	s.retryTargets()

@@ -70,6 +70,7 @@ type Shard struct {
 	hadLease   bool // this run has had a lease
 	claims     claims
 	wishes     []catalog.InSyncChange
+	heirs      []*copyOf // led here, and to be handed over
 	lends      []lendsOut
 	ready      replica.Ready // reused, as is effects
 	effects    queue.Effects

@@ -168,6 +168,8 @@ func (s *Shard) sortedTargets() []*target {
 type leaving struct {
 	done   func(error)
 	until  core.Time
+	drain  core.Time // until then it waits for others to have everything
+	asked  bool
 	handed bool
 }
 
@@ -184,9 +186,40 @@ func (s *Shard) leave(done func(error)) {
 	s.leaving = &leaving{done: done, until: s.now.Mono + leaveWait}
 	s.note(0, "handing over what this node leads")
 	if s.alone() {
-		s.leaving.handed = true
+		s.leaving.asked, s.leaving.handed = true, true
 		return
 	}
+	for _, c := range s.list {
+		if c.leads && !c.raft && c.def.Policy.Election != core.ElectNone {
+			c.rep.Yield(s.now.Mono, 0)
+			s.mark(c)
+		}
+	}
+	s.leaving.drain = s.now.Mono + drainWait
+	s.timers.add(s.leaving.drain, func() {})
+	s.timers.add(s.leaving.until, func() {})
+}
+
+// drainWait is how long the copies of what a node leads may take to have everything
+// before it hands over.
+const drainWait = 100 * core.Millisecond
+
+// allHave says whether all that was appended here is on every copy that counts, so that
+// nothing of it is lost with the leadership, however it was acknowledged.
+func (s *Shard) allHave() bool {
+	for _, c := range s.list {
+		if c.leads && !c.raft && c.def.Policy.Election != core.ElectNone {
+			if st := c.rep.Status(); st.Committed < st.Last {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// handOver has the catalog give what this node leads to others.
+func (s *Shard) handOver() {
+	s.leaving.asked = true
 	s.propose(catalog.HandOver(s.cfg.Self), func(core.Index, []byte, error) {
 		s.leaving.handed = true
 		for _, c := range s.list {
@@ -196,7 +229,6 @@ func (s *Shard) leave(done func(error)) {
 			}
 		}
 	})
-	s.timers.add(s.leaving.until, func() {})
 }
 
 // alone says whether there is nobody to hand over to.
@@ -213,6 +245,9 @@ func (s *Shard) checkLeaving() {
 	l := s.leaving
 	if l == nil || l.done == nil {
 		return
+	}
+	if !l.asked && (s.now.Mono >= l.drain || s.allHave()) {
+		s.handOver()
 	}
 	if l.handed && s.now.Mono < l.until && !s.alone() {
 		for _, c := range s.list {
@@ -243,11 +278,17 @@ func (s *Shard) full(w writeRef, err error) {
 			c.rep.Yield(s.now.Mono, 0)
 			s.mark(c)
 		}
+		if st := c.rep.Status(); !c.raft && !c.leads && c.def.Policy.Commit == core.CommitInSync {
+			s.wish(c, replica.InSyncChange{Epoch: st.Epoch, Disk: s.cfg.Self.Disk}) // nobody waits for it
+		}
 	}
 	// What was written while others were under way may stand here already: the disk is
 	// asked again in the order in which it was asked first.
 	i := sort.Search(len(c.refused), func(i int) bool { return c.refused[i].write.ID > w.write.ID })
 	c.refused = slices.Insert(c.refused, i, w)
+	if c.yielding == nil && !c.raft {
+		s.lookHeir(c, true)
+	}
 }
 
 // fullAgain is between two tries to write what found no room.

@@ -230,6 +230,8 @@ func (s *Shard) follow(st *core.Stream) {
 		s.assign(c)
 		if moved && c.raft {
 			s.yieldTo(c, yieldTries)
+		} else {
+			s.lookHeir(c, false)
 		}
 	}
 	s.show(st)
