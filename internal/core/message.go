@@ -53,7 +53,7 @@ const (
 	RepHeartbeatAnswer
 	RepCheckpoint // Checkpoint replaces what the receiver has
 	RepTimeoutNow // the receiver shall campaign at once
-	RepReadIndex  // unused between nodes as yet
+	RepReadIndex  // leader: which epoch are you in? Hint names the question
 	RepReadIndexAnswer
 	RepUnreachable // only within a node
 	RepCheckpointStatus

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"trine/internal/core"
+	"trine/internal/core/record"
 	"trine/internal/core/shard"
 	"trine/internal/journal/vfs"
 )
@@ -152,11 +153,76 @@ func moved(t *testing.T, seed uint64, name string, p core.Policy) {
 			t.Fatalf("%s seed %d: append %d at %d, there before: %v, %v", name, seed, i, a.Base,
 				seen[a.Base], o.errs[i])
 		}
-		seen[a.Base] = true
+		seen[a.Base] = a.Base >= 0 // else it stood there already, at a place forgotten since
 	}
 	for _, d := range w.Nodes[w.Nodes[0].Streams[name].Leader-1].sh.Digests() {
 		if d.Name == name && int(d.Next) != len(o.got) {
 			t.Errorf("%s seed %d: %d appends were acknowledged, %d are there", name, seed, len(o.got), d.Next)
 		}
 	}
+}
+
+// TestALeaderThatWasStoppedIsNotSureAtOnce: a group's leader is stopped until another leads,
+// and goes on while it does not reach that one. The third node answers its beats, so that
+// it has a lease: it must not say that what it lacks nobody has.
+func TestALeaderThatWasStoppedIsNotSureAtOnce(t *testing.T) {
+	w := start(t, 1, 3)
+	at := []core.NodeID{0, 0, 0} // the catalog's leader last
+	for _, n := range w.Nodes[0].Infos {
+		if n.Leads {
+			at[2] = n.Node
+			at[0], at[1] = n.Node%3+1, (n.Node+1)%3+1
+		}
+	}
+	st := define(t, w, w.Nodes[0], core.Definition{Name: "s", Policy: core.Majority(3), At: at})
+	ledEverywhere(w, "s")
+	old := w.Nodes[at[0]-1]
+	if err := batched(w, old, st, 0); err != nil {
+		t.Fatal(err)
+	}
+	w.Run(12 * core.Second) // the group is quiet: its leader asks nobody by itself
+	l := w.wire(at[0], at[1])
+	l.cutAB, l.cutBA = true, true
+	old.Pause()
+	var next *Node
+	if !w.Until(5*core.Second, func() bool {
+		for _, n := range w.Nodes {
+			if v := n.Streams["s"]; n != old && v.Leader == n.ID {
+				next = n
+			}
+		}
+		return next != nil
+	}) {
+		t.Fatal("nobody else leads")
+	}
+	if err := batched(w, next, st, 1); err != nil {
+		t.Fatal(err)
+	}
+	w.Run(core.Second) // the suspicion is forgiven: its beats are answered again
+	old.Resume()
+	kinds := map[core.Kind]int{}
+	for range 600 {
+		w.Run(core.Millisecond)
+		err := batched(w, old, st, 2)
+		kinds[core.KindOf(err)]++
+	}
+	t.Log(kinds)
+	if kinds[core.OutOfOrder]+kinds[core.OK] > 0 {
+		t.Errorf("a leader that was superseded answers for the stream: %v", kinds)
+	}
+}
+
+// batched has a node append a producer's batch, if it answers within a moment.
+func batched(w *World, n *Node, st *core.Stream, seq int32) error {
+	var m record.Builder
+	m.Reset(0, 0, n.now().Wall)
+	m.Add(&core.Record{Stamp: -1, Value: []byte{byte(seq)}})
+	data := m.Finish()
+	record.SetProducer(data, 1000, 0, seq, false)
+	var o outcome
+	n.Ask(&shard.Ask{Appends: []core.Append{{Stream: st.ID, Batch: data, Here: true, To: &o}}})
+	if !w.Until(20*core.Millisecond, func() bool { return len(o.errs) == 1 }) {
+		return &core.Error{Op: "append", Kind: core.Unavailable, Detail: "no answer yet"}
+	}
+	return o.errs[0]
 }

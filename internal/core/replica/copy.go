@@ -49,6 +49,10 @@ type Copy interface {
 	// leader-follower the copy only stops taking proposals, for some seconds or until it
 	// is said to itself: the catalog elects.
 	Yield(now core.Time, to core.DiskID)
+	// Confirm has a Raft leader ask a majority, under a number above those before,
+	// whether its epoch is still theirs: Status().Confirmed says so. What is lost on the
+	// way is asked again by the caller.
+	Confirm(now core.Time, number uint64)
 	Status() Status
 	// Progress gives what a leader knows of each copy, in the order of Members;
 	// nil on a follower. It allocates: not for every turn.
@@ -108,11 +112,12 @@ type Status struct {
 	Persisted core.Index // this copy's disk has the log up to here, as the road promises
 	Committed core.Index // what is known here to hold
 	LogEnd    core.Offset
-	InSync    int  // copies that count: the in-sync set, or Raft's active voters
-	MinOK     bool // enough copies are in sync for anything to hold
-	Quiet     bool // no Tick is needed until something else is called
-	Caught    bool // leader: what held under earlier leaders is known to hold here
-	Removed   bool // Raft: a leader said that this disk is no member any more
+	InSync    int    // copies that count: the in-sync set, or Raft's active voters
+	MinOK     bool   // enough copies are in sync for anything to hold
+	Quiet     bool   // no Tick is needed until something else is called
+	Caught    bool   // leader: what held under earlier leaders is known to hold here
+	Removed   bool   // Raft: a leader said that this disk is no member any more
+	Confirmed uint64 // Raft, leader: the last number under which its epoch was confirmed
 }
 
 // Progress is what a leader knows of one copy.

@@ -61,6 +61,8 @@ type group struct {
 	repairing core.DiskID // leads: who lost what it had said to have
 	ticks     int         // leads: since the last look at the members
 	accounts  []account   // leads
+	inquiry   inquiry     // leads
+	confirmed uint64      // leads: the number under which a majority was heard last
 }
 
 // wait is what raft wants told once a write is complete.
@@ -132,6 +134,12 @@ func (c *group) Step(now core.Time, m *core.Replicate) {
 	switch m.Type {
 	case core.RepQuiet:
 		c.hush(m)
+		return
+	case core.RepReadIndex:
+		c.asked(m)
+		return
+	case core.RepReadIndexAnswer:
+		c.told(m)
 		return
 	case core.RepVote, core.RepPreVote:
 		if c.doubtful {

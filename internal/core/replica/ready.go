@@ -127,6 +127,7 @@ func (c *group) role(s *raft.SoftState) {
 	if c.leads = s.RaftState == raft.StateLeader; c.leads {
 		c.start, c.repairing, c.ticks, c.accounts = c.tail.Last(), 0, 0, nil
 		c.owed, c.voters = nil, len(c.members.Voters)
+		c.inquiry, c.confirmed = inquiry{}, 0
 		c.busyAt = c.now
 	}
 }
@@ -154,6 +155,7 @@ func (c *group) Status() Status {
 		Removed: c.removed}
 	if c.leads {
 		s.InSync, s.MinOK, s.Caught = c.voters, true, c.committed >= c.start
+		s.Confirmed = c.confirmed
 	}
 	return s
 }

@@ -399,7 +399,7 @@ func (s *Shard) syncsReached(index core.Index) {
 // the catalog, has applied what it found when it began to, and holds its lease.
 func (s *Shard) readIndex() (core.Index, bool) {
 	a := s.agreed
-	if !a.leads || a.done < a.leadFrom || !s.leased() {
+	if !a.leads || a.done < a.leadFrom || !s.certain(a) {
 		return 0, false
 	}
 	return a.rep.Status().Committed, true

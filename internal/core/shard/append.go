@@ -95,18 +95,15 @@ func (s *Shard) enter(m *core.Enter, wait core.Time, who asker) {
 	s.await(c, a)
 }
 
-// certain says whether what a copy lacks nobody has: it leads, and no other can yet.
-func (s *Shard) certain(c *copyOf) bool {
-	return c.def.Policy.Election == core.ElectNone || s.leased()
-}
-
 func leaseOver(c *copyOf, k core.Kind) *core.Error {
 	return &core.Error{Op: "append", Name: c.def.Name, Kind: k, Detail: "this node's lease is over"}
 }
 
 // deposed says whether another may lead by now what c led: its node's lease is over.
 // Before a run's first lease it leads by an election that came after its start.
-func (s *Shard) deposed(c *copyOf) bool { return s.hadLease && !s.certain(c) }
+func (s *Shard) deposed(c *copyOf) bool {
+	return s.hadLease && c.def.Policy.Election != core.ElectNone && !s.leased()
+}
 
 // closed says why a copy takes no new batch now, nil where it does.
 func (s *Shard) closed(c *copyOf, m *core.Enter, h *record.Header, minOK bool) *core.Error {
@@ -145,7 +142,7 @@ func (s *Shard) acknowledge(c *copyOf) {
 		return
 	}
 	st := c.rep.Status()
-	free := c.def == nil || c.def.Policy.Election == core.ElectNone || s.leased()
+	free := c.def == nil || c.raft || s.certain(c) // under Raft it waits for the majority
 	keep := c.acks[:0]
 	for i := range c.acks {
 		a := &c.acks[i]
@@ -184,7 +181,7 @@ func (s *Shard) expireAcks(c *copyOf) {
 // releaseHeld answers what waited for the lease.
 func (s *Shard) releaseHeld() {
 	for _, t := range s.sortedTargets() {
-		if t.missed && s.leased() {
+		if t.missed && s.sure() {
 			t.missed = false
 			for _, hd := range t.holdings {
 				hd.asked = 0

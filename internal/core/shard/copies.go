@@ -58,6 +58,10 @@ type copyOf struct {
 	campaigning bool
 	leaderSeen  core.DiskID
 	epochSeen   core.Epoch
+
+	electedIn     uint64    // Raft: the number of the lease in which it began to lead
+	confirmAt     core.Time // not asked again before
+	confirmedSeen uint64
 }
 
 type writeRef struct {
@@ -305,13 +309,17 @@ func (s *Shard) led(c *copyOf) {
 	}
 	if st.Leads && !c.leads {
 		c.leads, c.ready, c.epoch, c.leadFrom = true, false, st.Epoch, st.Last
-		c.ahead = s.memoryAhead(c)
+		c.ahead, c.electedIn = s.memoryAhead(c), s.leaseNumber
 		if c == s.agreed {
 			s.note(0, "this node leads the catalog", "epoch", st.Epoch)
 		} else if c.raft {
 			s.announced(core.Lead{Stream: c.id, Gen: c.gen, Epoch: st.Epoch, Leader: s.cfg.Self.Node})
 		}
 		s.lookHeir(c, false)
+	}
+	if c == s.agreed && c.leads && st.Confirmed != c.confirmedSeen {
+		c.confirmedSeen = st.Confirmed
+		s.askSync()
 	}
 	if c == s.agreed && (st.Leader != c.leaderSeen || st.Epoch != c.epochSeen) {
 		c.leaderSeen, c.epochSeen = st.Leader, st.Epoch

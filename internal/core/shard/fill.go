@@ -28,6 +28,9 @@ func (s *Shard) replicate(p *peer, m *core.Replicate) {
 		s.early(p, m)
 		return
 	}
+	if !s.forgets(c, m) {
+		return
+	}
 	if m.Type == core.RepCheckpoint && c != s.agreed && m.Checkpoint != nil {
 		s.beginFill(p, c, m)
 		return

@@ -11,7 +11,7 @@ import (
 // A node whose lease is over may have been held dead, and what it was lent given to
 // others: it takes no lend then, and asks again once it has its lease.
 func (s *Shard) lent(p *peer, m *core.Lends) {
-	if t := s.targets[m.Stream]; t != nil && !s.leased() {
+	if t := s.targets[m.Stream]; t != nil && !s.sure() {
 		t.missed = true
 		return
 	}

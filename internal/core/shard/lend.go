@@ -65,7 +65,7 @@ func (s *Shard) decide(c *copyOf) {
 		c.ready = true
 		s.becomeReady(c)
 	}
-	if c.q == nil || !c.ready || c.sealing != nil || c.def.Policy.Election != core.ElectNone && !s.leased() {
+	if c.q == nil || !c.ready || c.sealing != nil || !s.certain(c) {
 		return
 	}
 	s.tellSettled(c)

@@ -13,10 +13,11 @@ type peer struct {
 	id   core.Peer // of the last handshake
 	up   bool
 
-	heard    core.Time // when its last message came
-	answered core.Time // our clock, when the last beat it answered was sent
-	wall     core.Stamp
-	beats    uint64
+	heard     core.Time // when its last message came
+	answered  core.Time // our clock, when the last beat it answered was sent
+	supported core.Time // when this node last answered a beat of its run
+	wall      core.Stamp
+	beats     uint64
 
 	silent, gone bool                         // what this node holds of it
 	suspected    core.Time                    // when it last said so
@@ -86,6 +87,9 @@ func (s *Shard) linkUp(id core.Peer) {
 	}
 	again := p.id
 	p.id, p.up, p.heard, p.answered = id, true, s.now.Mono, 0
+	if again.Incarnation != id.Incarnation {
+		p.supported = 0
+	}
 	if p.gone || p.silent {
 		p.gone, p.silent = false, false
 		s.tell(p)
@@ -153,6 +157,7 @@ func (s *Shard) beat() {
 	s.resendProposals(false)
 	s.retryTargets()
 	s.releaseHeld()
+	s.askSure()
 	s.askSync() // what was asked before there was a lease, or a leader
 }
 
@@ -181,6 +186,7 @@ const forgive = 500 * core.Millisecond
 func (s *Shard) beaten(p *peer, b *core.Beat) {
 	p.wall = b.Wall
 	if !p.silent && !p.gone && s.aliveInCatalog(p.id) && (p.suspected == 0 || s.now.Mono-p.suspected > forgive) {
+		p.supported = s.now.Mono
 		s.send(p.node, &core.BeatAnswer{Seq: b.Seq, Sent: b.Sent})
 	}
 	if p.silent {
@@ -196,30 +202,8 @@ func (s *Shard) beatAnswered(p *peer, b *core.BeatAnswer) {
 		p.answered = b.Sent
 	}
 	if !had && s.leased() {
-		s.hadLease = true
-		s.showDoubts()
-		s.releaseHeld()
-		s.askSync()
+		s.regained()
 	}
-}
-
-// leased says whether this node may acknowledge and lend on its own word: a
-// majority of the catalog's voters answered a beat sent less than Options.Lease
-// ago. None of them supports this node's fencing before that has passed.
-func (s *Shard) leased() bool {
-	voters := s.machine.Voters()
-	if len(voters) == 1 && voters[0].Disk == s.cfg.Self.Disk {
-		return true
-	}
-	since, n := s.now.Mono-s.opt.Lease, 0
-	for _, v := range voters {
-		if v.Disk == s.cfg.Self.Disk {
-			n++
-		} else if p := s.peers[v.Node]; p != nil && p.up && p.answered > since && p.answered > 0 {
-			n++
-		}
-	}
-	return n > len(voters)/2
 }
 
 // tell says to every node what this one holds of p.

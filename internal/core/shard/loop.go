@@ -68,16 +68,23 @@ type Shard struct {
 	leaving    *leaving
 	doubtsSelf bool // as it was shown: this node doubts itself
 	hadLease   bool // this run has had a lease
-	claims     claims
-	wishes     []catalog.InSyncChange
-	heirs      []*copyOf // led here, and to be handed over
-	lends      []lendsOut
-	ready      replica.Ready // reused, as is effects
-	effects    queue.Effects
-	earlies    []earlyMessage
-	restored   bool // a checkpoint of the catalog was taken and is not followed yet
-	growing    bool
-	reporting  bool
+	beganAt    core.Time
+	ranBefore  bool // its disk was in the cluster before this run
+
+	leaseNumber uint64 // counts how often the lease was regained
+	sureOf      uint64 // the number of the lease for which all that was agreed is applied
+	sureAsked   uint64 // and for which that was asked
+
+	claims    claims
+	wishes    []catalog.InSyncChange
+	heirs     []*copyOf // led here, and to be handed over
+	lends     []lendsOut
+	ready     replica.Ready // reused, as is effects
+	effects   queue.Effects
+	earlies   []earlyMessage
+	restored  bool // a checkpoint of the catalog was taken and is not followed yet
+	growing   bool
+	reporting bool
 }
 
 // New makes the shard of a node's run. Nothing is sent before the first Step.
@@ -141,7 +148,8 @@ func (s *Shard) Step(now core.Now, in []Event, out *Turn) {
 // begin starts the clocks of the run.
 func (s *Shard) begin() {
 	now := s.now
-	s.beatAt = now.Mono
+	s.beatAt, s.beganAt = now.Mono, now.Mono
+	s.ranBefore = len(s.machine.Nodes()) > 0 && s.agreed.done+s.agreed.rep.Status().Last > 0
 	for _, n := range s.cfg.Peers {
 		s.peer(n).heard = now.Mono
 	}
