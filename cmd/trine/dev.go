@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -140,8 +141,12 @@ func (d *devCluster) plan() error {
 		c.Data = filepath.Join(d.data, fmt.Sprintf("node-%d", i+1))
 		c.Kafka.Copies = min(3, d.n)
 		c.Kafka.MinInSync = max(1, c.Kafka.Copies-1)
-		if err := c.probe(); err != nil {
-			return err
+		busy := (*busyError)(nil)
+		if err := c.probe(); errors.As(err, &busy) {
+			return fmt.Errorf("node %d: %s, or give the nodes other addresses: --address 127.0.1.1",
+				c.Node, busy.stop())
+		} else if err != nil {
+			return fmt.Errorf("node %d: %w", c.Node, err)
 		}
 		peers = append(peers, fmt.Sprintf("%d=%s", i+1, c.Listen))
 		d.configs = append(d.configs, c)

@@ -18,11 +18,13 @@ func TestMain(m *testing.M) {
 // has a loopback network of its own.
 //
 //	ready HOST:PORT        waits until the node there serves
+//	cp-r FROM TO           copies a directory with all that is in it
 //	until RE COMMAND...    runs the command until its output matches
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata", Cmds: map[string]func(*testscript.TestScript, bool, []string){
 		"ready": ready,
 		"until": until,
+		"cp-r":  copyAll,
 	}})
 }
 
@@ -53,4 +55,8 @@ func until(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("%q never matched; last:\n%s", args[0], out)
+}
+
+func copyAll(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.CopyFS(ts.MkAbs(args[1]), os.DirFS(ts.MkAbs(args[0]))))
 }

@@ -86,7 +86,7 @@ func serve(c config) error {
 	if errors.Is(err, errStopped) {
 		err = nil
 	}
-	if err != nil {
+	if err != nil && s.serving {
 		log.Error("the node ends", "err", err)
 	}
 	return err
@@ -113,6 +113,8 @@ type server struct {
 	http   *http.Server
 	pprof  *http.Server // nil: not asked for
 	fronts fronts
+
+	serving bool // it has begun: its end is an event of its log
 }
 
 func (s *server) start(ctx context.Context) error {
@@ -155,10 +157,14 @@ func (s *server) start(ctx context.Context) error {
 		return err
 	}
 	awaitMember(ctx, seam{s.node}, s.node.Done())
+	if err := s.node.Err(); err != nil {
+		return err
+	}
 	if err := s.fronts.start(c, seam{s.node}, s.admin, s.log); err != nil {
 		return err
 	}
 	s.admin.Begin(seam{s.node})
+	s.serving = true
 	s.log.Info("serving", "node", c.Node, "amqp", c.AMQP.Listen, "kafka", c.Kafka.Listen,
 		"nameserver", c.RocketMQ.NameServer, "broker", c.RocketMQ.Broker, "http", c.HTTP.Listen)
 	return nil
@@ -227,12 +233,27 @@ func (c *config) probe() error {
 	return nil
 }
 
+// busyError says that somebody else listens where a listener is wanted.
+type busyError struct{ at, flag string }
+
+func (e *busyError) Error() string {
+	s := e.stop() + ", or name another port with --" + e.flag
+	if e.flag != "listen" {
+		s += ", or --" + e.flag + " off"
+	}
+	return s
+}
+
+// stop is the part of the error that holds for every command.
+func (e *busyError) stop() string {
+	return fmt.Sprintf("listen on %s: the port is busy: stop what listens there (another trine, "+
+		"another broker?)", e.at)
+}
+
 func listen(flag, at string) (net.Listener, error) {
 	l, err := net.Listen("tcp", at)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listen on %s: the port is busy: is another trine or another "+
-			"broker running? "+
-			"stop it, or name another port with --%s, or --%s off", at, flag, flag)
+		return nil, &busyError{at, flag}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s (--%s): %w", at, flag, err)

@@ -35,8 +35,9 @@ type found struct {
 // answer that they have none either.
 func (n *Node) join(ctx context.Context) (found, error) {
 	said, what := time.Time{}, ""
+	var refusals shut
 	for {
-		f, waits, err := n.joinOnce()
+		f, waits, err := n.joinOnce(&refusals)
 		if err != nil || f.cluster != 0 {
 			return f, err
 		}
@@ -56,7 +57,7 @@ func (n *Node) join(ctx context.Context) (found, error) {
 }
 
 // joinOnce asks everybody once. waits says what is missing.
-func (n *Node) joinOnce() (f found, waits, err error) {
+func (n *Node) joinOnce(refusals *shut) (f found, waits, err error) {
 	type reply struct {
 		answer *core.JoinAnswer
 		err    error
@@ -71,9 +72,10 @@ func (n *Node) joinOnce() (f found, waits, err error) {
 	}
 	wait.Wait()
 	empty := []core.Member{{Node: n.self.Node, Disk: n.self.Disk, InSync: true}}
-	var problems []error
+	var problems, calls []error
 	formed := false
 	for i, r := range replies {
+		calls = append(calls, r.err)
 		switch {
 		case r.err != nil:
 			problems = append(problems, fmt.Errorf("node %d: %w", ids[i], r.err))
@@ -97,6 +99,9 @@ func (n *Node) joinOnce() (f found, waits, err error) {
 	}
 	if !formed && len(empty) == len(ids)+1 {
 		return form(empty), nil, nil
+	}
+	if err := refusals.judge(calls); err != nil {
+		return found{}, nil, err
 	}
 	return f, errors.Join(problems...), nil
 }

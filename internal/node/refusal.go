@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -45,9 +46,40 @@ func (p *peer) refused(r *refused) {
 		p.n.log.Error("a peer refuses this node", "node", p.id, "err", r)
 	}
 	if stands && !p.n.linked.Load() && (r.why == wire.Cloned || p.n.peers.allRefuse()) {
-		p.n.fail(&core.Error{Op: "join cluster", Kind: core.Fenced, Err: r,
-			Detail: hints[r.why]})
+		p.n.fail(r.final())
 	}
+}
+
+// final is the error of a node that a refusal ends: what to do about it, and its cause.
+func (r *refused) final() *core.Error {
+	return &core.Error{Op: "join cluster", Kind: core.Denied, Err: r, Detail: hints[r.why]}
+}
+
+// shut counts for how long everybody that a node without a cluster asks has refused it.
+type shut struct{ since time.Time }
+
+// judge gives the error that ends the node, once all of replies have been lasting refusals for
+// refusalMax.
+func (s *shut) judge(replies []error) *core.Error {
+	var last *refused
+	for _, err := range replies {
+		var r *refused
+		if !errors.As(err, &r) || !(refusal{what: r}).lasting() {
+			last = nil
+			break
+		}
+		last = r
+	}
+	now := time.Now()
+	switch {
+	case last == nil:
+		s.since = time.Time{}
+	case s.since.IsZero():
+		s.since = now
+	case now.Sub(s.since) > refusalMax:
+		return last.final()
+	}
+	return nil
 }
 
 var hints = map[wire.Refusal]string{
@@ -77,9 +109,9 @@ func (s *peers) allRefuse() bool {
 // checkOwner refuses a directory that another node wrote.
 func checkOwner(dir string, disk *core.DiskReport, id core.NodeID) error {
 	if disk.Node != 0 && disk.Node != id {
-		return &core.Error{Op: "open", Name: dir, Kind: core.Conflict, Detail: fmt.Sprintf(
-			"it belongs to node %d and this is node %d: start it as node %d or on another directory",
-			disk.Node, id, disk.Node)}
+		return &core.Error{Op: "open data directory", Name: dir, Kind: core.Denied, Detail: fmt.Sprintf(
+			"it belongs to node %d and this is node %d: start it as node %d, or give this node an "+
+				"empty directory of its own", disk.Node, id, disk.Node)}
 	}
 	return nil
 }

@@ -75,7 +75,8 @@ func (osFS) Lock(name string) (io.Closer, error) {
 	}
 	f.Close()
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, fmt.Errorf("lock %q: another process uses this directory",
+		return nil, fmt.Errorf("lock %q: another process uses this directory: stop it, "+
+			"or name another directory",
 			filepath.Dir(name))
 	}
 	return nil, fmt.Errorf("lock %q: %w", name, err)
