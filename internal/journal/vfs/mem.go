@@ -315,8 +315,8 @@ func (m *MemFS) Lock(name string) (io.Closer, error) {
 		return nil, err
 	}
 	if m.run.locks[name] {
-		return nil, fmt.Errorf("lock %q: another process uses this directory: stop it, "+
-			"or name another directory", path.Dir(name))
+		return nil, fmt.Errorf("lock %q: another process uses this directory: stop it, or use another",
+			path.Dir(name))
 	}
 	m.run.locks[name] = true
 	return &memLock{m, m.run, name}, nil

@@ -75,8 +75,7 @@ func (osFS) Lock(name string) (io.Closer, error) {
 	}
 	f.Close()
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, fmt.Errorf("lock %q: another process uses this directory: stop it, "+
-			"or name another directory",
+		return nil, fmt.Errorf("lock %q: another process uses this directory: stop it, or use another",
 			filepath.Dir(name))
 	}
 	return nil, fmt.Errorf("lock %q: %w", name, err)
