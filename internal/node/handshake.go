@@ -211,7 +211,8 @@ func (n *Node) greet(c net.Conn) {
 	h, err := readHello(c)
 	if err != nil {
 		c.Close()
-		if errors.Is(err, wire.ErrStranger) {
+		if end := net.Error(nil); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) &&
+			!errors.As(err, &end) { // not only the end of the connection
 			n.log.Warn("call refused", "from", c.RemoteAddr().String(), "err", err)
 		}
 		return

@@ -68,6 +68,10 @@ func (c *conn) startOk(now core.Now, m *wire.ConnectionStartOk) error {
 func (c *conn) refuse(e *wire.Error) {
 	c.stage = closing
 	login := e.Code == wire.AccessRefused
+	if !login {
+		c.f.log.Info("connection refused before it was open", "front", "amqp",
+			"client", c.w.Info().Remote, "reply", e.Code, "text", e.Text)
+	}
 	if !login || c.clientCloses {
 		c.send(0, &wire.ConnectionClose{Code: e.Code, Text: e.ReplyText(), Class: e.ID.Class(),
 			Method: e.ID.Method()})

@@ -87,6 +87,16 @@ func hostOf(a net.Addr) (h wire.Host) {
 func (c *Conn) Feed(now core.Now, b []byte) error {
 	c.heard = now.Mono
 	defer c.endTurn(now)
+	err := c.frames(now, b)
+	if err != nil {
+		c.f.o.Log.Warn("connection ended: the request is not understood", "front", "rocket",
+			"client", c.w.Info().Remote, "err", err)
+	}
+	return err
+}
+
+// frames dispatches whole frames and keeps what is left.
+func (c *Conn) frames(now core.Now, b []byte) error {
 	c.slab.reserve(len(b))
 	if len(c.in) > 0 {
 		c.in = append(c.in, b...)
