@@ -184,8 +184,21 @@ func (n *Node) begin(ctx context.Context, report *core.DiskReport) error {
 	}
 	n.log.Info("node starts", "node", n.self.Node, "disk", fmt.Sprintf("%016x", uint64(n.self.Disk)),
 		"cluster", fmt.Sprintf("%016x", f.cluster), "streams", len(report.Streams), "clean", report.Clean)
+	n.complain(report)
 	n.run(f, s)
 	return nil
+}
+
+// complain tells the operator what the disk was found to lack, with file and offset.
+func (n *Node) complain(report *core.DiskReport) {
+	for _, d := range report.Damage {
+		n.log.Warn("the data directory is damaged; no stream suffers from it alone", "damage", d)
+	}
+	for i := range report.Streams {
+		if r := &report.Streams[i]; r.Damage != "" {
+			n.log.Error("a stream's copy is damaged", "stream", r.Stream, "damage", r.Damage)
+		}
+	}
 }
 
 // recall gives what the disk knows of its cluster.
