@@ -3,6 +3,7 @@ package journal
 import (
 	"container/list"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"path"
@@ -41,6 +42,8 @@ func fileHead(magic uint32, disk core.DiskID, number uint64, s core.StreamID) []
 	return b
 }
 
+var errHead = errors.New("the head's CRC does not fit")
+
 // checkFileHead says what is wrong with the head of a segment or pack.
 func checkFileHead(f vfs.File, magic uint32, disk core.DiskID, number uint64) error {
 	b := make([]byte, segmentHead)
@@ -49,7 +52,7 @@ func checkFileHead(f vfs.File, magic uint32, disk core.DiskID, number uint64) er
 	case err != nil:
 		return err
 	case be.Uint32(b[60:]) != crc32.Checksum(b[:60], castagnoli):
-		return fmt.Errorf("the head's CRC does not fit")
+		return errHead
 	case be.Uint32(b) != magic:
 		return fmt.Errorf("it is another sort of file")
 	case b[4] != fileVersion:
@@ -203,7 +206,13 @@ func (j *Journal) file(h *handle) (vfs.File, error) {
 	if h.key.kind == inPack {
 		magic = packMagic
 	}
-	if err := checkFileHead(f, magic, j.disk, h.key.number); err != nil {
+	err = checkFileHead(f, magic, j.disk, h.key.number)
+	if err == errHead && h.key.kind == inPack { // its footers and frames speak for themselves
+		if err = nil; j.recovering {
+			j.note(&Damage{File: h.name, Err: errHead})
+		}
+	}
+	if err != nil {
 		f.Close()
 		return nil, &Damage{File: h.name, Err: err}
 	}

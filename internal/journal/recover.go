@@ -315,6 +315,9 @@ func (j *Journal) recovered(s *stream) (core.Recovered, error) {
 				return r, err
 			}
 			j.blame(d, s.id)
+			// Without it nothing follows from the tail above it: what is left begins at the
+			// first entry, where the body still has that.
+			s.hasCP, s.cp = false, core.Checkpoint{}
 		}
 		r.Checkpoint = cp
 	}
