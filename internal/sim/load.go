@@ -346,13 +346,18 @@ func (s *subject) each(batches [][]byte, from core.Offset, do func(core.Offset, 
 }
 
 // readBack gives every value of the stream, in order.
-func (s *subject) readBack() []string {
+func (s *subject) readBack() []string { return s.read(s.w.Nodes[0], false) }
+
+// readAt gives every value that a node's own copy serves, in order.
+func (s *subject) readAt(n *Node) []string { return s.read(n, true) }
+
+func (s *subject) read(n *Node, copied bool) []string {
 	values := []string{}
 	from := core.Offset(0)
 	for {
 		var as []core.ReadAnswer
-		s.w.Nodes[0].Ask(&shard.Ask{Read: &core.Read{Parts: []core.ReadPart{{Stream: s.id, From: from, BytesMax: 1 << 20}},
-			BytesMax: 1 << 20}, ReadDone: func(x []core.ReadAnswer) { as = x }})
+		n.Ask(&shard.Ask{Read: &core.Read{Parts: []core.ReadPart{{Stream: s.id, From: from, BytesMax: 1 << 20}},
+			BytesMax: 1 << 20, Copy: copied}, ReadDone: func(x []core.ReadAnswer) { as = x }})
 		if !s.w.Until(10*core.Second, func() bool { return as != nil }) {
 			s.broken(Silent, "a read is not answered")
 			return nil

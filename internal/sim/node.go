@@ -41,7 +41,10 @@ type Node struct {
 	Infos   []core.NodeInfo
 	Member  bool
 	stopped error
-	done    map[string]core.Index // what each copy of this run has applied
+	restAt  core.Time // no write ended since restAfter before
+	// What the disk was found to lack in this run, as an operator reads it.
+	complaints []string
+	done       map[string]core.Index // what each copy of this run has applied
 }
 
 // lane is one road to disk: everything queued while the last write ran goes in one.
@@ -66,7 +69,7 @@ func (n *Node) now() core.Now {
 // Start begins a run of the node's process on its disk.
 func (n *Node) Start() error {
 	n.faults = vfs.NewFaultFS(n.fs)
-	j, rep, err := journal.Open(n.faults, "data", journal.Options{NewDiskID: func() core.DiskID { return n.disk }, LogBytes: 1 << 20, SegmentBytes: 256 << 10, ReserveBytes: 64 << 10})
+	j, rep, err := journal.Open(n.faults, "data", n.options())
 	if err != nil {
 		return fmt.Errorf("open node %d: %w", n.ID, err)
 	}
@@ -97,6 +100,13 @@ func (n *Node) Start() error {
 		return fmt.Errorf("start node %d: %w", n.ID, err)
 	}
 	n.w.trace("node %d starts, run %d", n.ID, n.run)
+	n.complaints = append([]string(nil), rep.Damage...)
+	for i := range rep.Streams {
+		if d := rep.Streams[i].Damage; d != "" {
+			n.complaints = append(n.complaints, d)
+		}
+	}
+	n.clean()
 	n.push(shard.Event{Kind: shard.Tick})
 	for _, o := range n.w.Nodes {
 		if o != n {
@@ -105,6 +115,50 @@ func (n *Node) Start() error {
 	}
 	return nil
 }
+
+func (n *Node) options() journal.Options {
+	o := journal.Options{NewDiskID: func() core.DiskID { return n.disk }, LogBytes: 1 << 20,
+		SegmentBytes: 256 << 10, ReserveBytes: 64 << 10}
+	if n.w.tiny {
+		o.LogBytes, o.SegmentBytes, o.SmallBytes, o.ReserveBytes = 8<<10, 2<<10, 2<<10, 4<<10
+	}
+	return o
+}
+
+// clean tends the disk once a second, where the world's disks are tiny.
+func (n *Node) clean() {
+	run := n.run
+	if !n.w.tiny {
+		return
+	}
+	n.w.After(core.Second, func() {
+		if n.run != run {
+			return
+		}
+		if err := n.j.Clean(n.now().Wall, 1<<20); err != nil {
+			n.w.bad(Stuck, "node %d: %v", n.ID, err)
+		}
+		n.clean()
+	})
+}
+
+// rest gives the last write its witness, once nothing followed it for a while.
+func (n *Node) rest() {
+	run := n.run
+	n.restAt = n.w.now + restAfter
+	if !n.w.tiny {
+		return
+	}
+	n.w.After(restAfter, func() {
+		if n.run == run && n.w.now >= n.restAt && !n.each.busy {
+			if err := n.j.Rest(); err != nil {
+				n.w.bad(Stuck, "node %d: %v", n.ID, err)
+			}
+		}
+	})
+}
+
+const restAfter = 10 * core.Millisecond
 
 // Kill ends the process as SIGKILL does: what it wrote is in the page cache.
 func (n *Node) Kill(why string) { n.end(why, func() *vfs.MemFS { return n.fs.Kill() }) }
@@ -310,6 +364,9 @@ func (n *Node) drain(l *lane) {
 				return
 			}
 			l.busy = false
+			if l == &n.each {
+				n.rest()
+			}
 			for i := range ws {
 				e := shard.Event{Kind: shard.Flushed, ID: ws[i].ID, Err: err}
 				for _, r := range refused {
@@ -335,6 +392,7 @@ func (n *Node) load(l core.Load) {
 		}
 		es, err := n.j.Load(l)
 		if err != nil {
+			n.complaints = append(n.complaints, err.Error())
 			n.push(shard.Event{Kind: shard.Failed, ID: l.ID, Err: err})
 			return
 		}

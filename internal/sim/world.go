@@ -34,6 +34,7 @@ type World struct {
 	lies     *Plant // the planted bug of this run; nil: none
 	leaders  map[string]core.NodeID
 	unsure   map[string]bool // streams that may lose by their kind: copies are compared at the end
+	tiny     bool            // files are small and the cleaner is at work
 	drifts   bool            // clocks gain and lose
 	ended    func(n *Node)   // a node stopped by itself
 }
