@@ -1,13 +1,13 @@
 package rocket
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"trine/internal/core"
+	"trine/internal/front/rocket/topology"
 	"trine/internal/front/rocket/wire"
 )
 
@@ -39,17 +39,17 @@ var adminHandlers = map[int]func(*Conn, core.Now){
 // createTopic takes code 17: it sets what this broker name has of a topic.
 func (c *Conn) createTopic(core.Now) {
 	name := c.cmd.Str("topic")
-	if err := checkTopicName(name); err != nil {
+	if err := topology.CheckName(name); err != nil {
 		c.fail(wire.SystemError, err.Error())
 		return
 	}
-	w := wish{group: c.brokerName(c.cmd.Get("bname")),
-		read: int(c.cmd.Int("readQueueNums", 8)), write: int(c.cmd.Int("writeQueueNums", 8)),
-		perm: int(c.cmd.Int("perm", wire.PermRead|wire.PermWrite))}
+	w := topology.Wish{Group: c.brokerName(c.cmd.Get("bname")),
+		Read: int(c.cmd.Int("readQueueNums", 8)), Write: int(c.cmd.Int("writeQueueNums", 8)),
+		Perm: int(c.cmd.Int("perm", wire.PermRead|wire.PermWrite))}
 	order, sys := c.cmd.Bool("order"), int(c.cmd.Int("topicSysFlag", 0))
 	kind, attributes := c.cmd.Str("topicFilterType"), c.cmd.Str("attributes")
 	a := c.ask()
-	alter := func(d *topicDoc) {
+	alter := func(d *topology.TopicDoc) {
 		d.Order, d.SysFlag, d.FilterType = order, sys, kind
 		for _, kv := range strings.Split(attributes, ",") {
 			k, v, _ := strings.Cut(kv, "=")
@@ -64,61 +64,19 @@ func (c *Conn) createTopic(core.Now) {
 			}
 		}
 	}
-	c.f.ensure(&change{topic: name, wishes: []wish{w}, alter: alter}, func(err error) {
-		c.locked(func(core.Now) { c.outcome(a, err) })
-	})
+	made := func(err error) { c.locked(func(core.Now) { c.outcome(a, err) }) }
+	c.f.view.Ensure(&topology.Change{Topic: name, Wishes: []topology.Wish{w}, Alter: alter}, made)
 }
 
 // deleteTopic takes code 215. One of a cluster's brokers that is asked removes the
 // topic from its group; administrators ask them all.
 func (c *Conn) deleteTopic(core.Now) {
 	a, name, group := c.ask(), c.cmd.Str("topic"), c.brokerName(c.cmd.Get("bname"))
-	if c.f.topicOf([]byte(name)) == nil && c.afterSync() {
+	if c.f.view.Topic([]byte(name)) == nil && c.afterSync() {
 		return
 	}
-	c.f.removePart(name, group, func(err error) {
+	c.f.view.RemovePart(name, group, func(err error) {
 		c.locked(func(core.Now) { c.outcome(a, err) })
-	})
-}
-
-// removePart ends a group's queues of a topic, and the topic with the last.
-func (f *Front) removePart(name, group string, done func(error)) {
-	d, ok := f.core.Cluster().Get(topicPrefix + name)
-	var doc topicDoc
-	if ok && json.Unmarshal(d.Value, &doc) != nil {
-		ok = false
-	}
-	if !ok || doc.part(group) == nil {
-		f.core.Cluster().Sync(done)
-		return
-	}
-	var puts []core.Change
-	var kept []partDoc
-	for _, p := range doc.Parts {
-		if p.Group != group {
-			kept = append(kept, p)
-			continue
-		}
-		for id := range p.Numbers {
-			puts = append(puts, core.Change{Stream: streamName(name, group, id)})
-		}
-	}
-	put := core.Change{Key: d.Key, Expect: d.Revision}
-	if doc.Parts = kept; len(kept) > 0 {
-		put.Value = encode(&doc)
-	}
-	f.core.Cluster().Put(append(puts, put), func(_ core.Revision, err error) {
-		if core.KindOf(err) == core.Conflict {
-			f.core.Cluster().Sync(func(err error) {
-				if err != nil {
-					done(err)
-					return
-				}
-				f.removePart(name, group, done)
-			})
-			return
-		}
-		done(err)
 	})
 }
 
@@ -141,9 +99,9 @@ type dataVersion struct {
 	Stamp   int64 `json:"timestamp"`
 }
 
-func configOf(t *topic, p *part) topicConfigBody {
-	b := topicConfigBody{Attributes: t.doc.Attributes, Order: t.doc.Order, Perm: p.Perm, Read: p.Read,
-		Filter: t.doc.FilterType, Name: t.name, SysFlag: t.doc.SysFlag, Write: p.Write}
+func configOf(t *topology.Topic, p *topology.Part) topicConfigBody {
+	b := topicConfigBody{Attributes: t.Doc.Attributes, Order: t.Doc.Order, Perm: p.Perm, Read: p.Read,
+		Filter: t.Doc.FilterType, Name: t.Name, SysFlag: t.Doc.SysFlag, Write: p.Write}
 	if b.Filter == "" {
 		b.Filter = "SINGLE_TAG"
 	}
@@ -156,15 +114,15 @@ func configOf(t *topic, p *part) topicConfigBody {
 // reply answers the present request with a body of JSON.
 func (c *Conn) reply(body any) {
 	c.answer(wire.Success, "")
-	c.endBody(encode(body))
+	c.endBody(topology.Encode(body))
 }
 
 // allTopicConfig takes code 21: the topics of the asked broker name.
 func (c *Conn) allTopicConfig(now core.Now) {
 	table := map[string]topicConfigBody{}
-	for _, name := range c.f.topicNames() {
-		if t := c.f.topicOf([]byte(name)); t != nil {
-			if p := t.part(c.group); p != nil {
+	for _, name := range c.f.view.Topics() {
+		if t := c.f.view.Topic([]byte(name)); t != nil {
+			if p := t.Part(c.group); p != nil {
 				table[name] = configOf(t, p)
 			}
 		}
@@ -175,10 +133,10 @@ func (c *Conn) allTopicConfig(now core.Now) {
 
 // topicConfig takes code 351.
 func (c *Conn) topicConfig(core.Now) {
-	t := c.f.topicOf(c.cmd.Get("topic"))
-	var p *part
+	t := c.f.view.Topic(c.cmd.Get("topic"))
+	var p *topology.Part
 	if t != nil {
-		p = t.part(c.brokerName(c.cmd.Get("bname")))
+		p = t.Part(c.brokerName(c.cmd.Get("bname")))
 	}
 	if p == nil {
 		if !c.afterSync() {
@@ -202,19 +160,19 @@ const (
 // change without stopping. Other keys are refused: they would do nothing.
 func (c *Conn) updateBrokerConfig(core.Now) {
 	a, name := c.ask(), c.group
-	conf := c.f.group(name).GroupConf
+	conf := c.f.view.Group(name).GroupConf
 	for _, line := range strings.Split(string(c.cmd.Body), "\n") {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		switch {
 		case key == "" || key[0] == '#':
 		case key == confMode:
-			conf.Mode, conf.Copies = Mode(value), 0
+			conf.Mode, conf.Copies = topology.Mode(value), 0
 		case key == confRole && value == "ASYNC_MASTER":
-			conf.Mode, conf.Copies = ModeAsync, 0
+			conf.Mode, conf.Copies = topology.ModeAsync, 0
 		case key == confRole && value == "SYNC_MASTER":
-			conf.Mode, conf.Copies = ModeSync, 0
+			conf.Mode, conf.Copies = topology.ModeSync, 0
 		case key == confDLedger && value == "true":
-			conf.Mode, conf.Copies = ModeDLedger, 0
+			conf.Mode, conf.Copies = topology.ModeDLedger, 0
 		case key == confFlush && (value == "SYNC_FLUSH" || value == "ASYNC_FLUSH"):
 			conf.Flush = value == "SYNC_FLUSH"
 		case key == confCopies:
@@ -225,44 +183,37 @@ func (c *Conn) updateBrokerConfig(core.Now) {
 			return
 		}
 	}
-	if err := conf.check(); err != nil {
+	if err := conf.Check(); err != nil {
 		c.fail(wire.InvalidParameter, err.Error())
 		return
 	}
-	c.f.SetGroup(name, conf, func(err error) {
+	c.f.view.SetGroup(name, conf, func(err error) {
 		c.locked(func(core.Now) { c.outcome(a, err) })
 	})
 }
 
 // getBrokerConfig takes code 26.
 func (c *Conn) getBrokerConfig(now core.Now) {
-	g := c.f.group(c.group)
+	g := c.f.view.Group(c.group)
 	role, flush := "ASYNC_MASTER", "ASYNC_FLUSH"
-	if g.Mode == ModeSync || g.Mode == ModeStrict {
+	if g.Mode == topology.ModeSync || g.Mode == topology.ModeStrict {
 		role = "SYNC_MASTER"
 	}
 	if g.Flush {
 		flush = "SYNC_FLUSH"
 	}
 	host, _ := strings.CutSuffix(c.w.Info().Local.String(), ":"+strconv.Itoa(int(c.local.Port)))
-	lines := []string{"brokerClusterName=" + c.f.o.Cluster, "brokerName=" + g.name, "brokerId=0",
+	lines := []string{"brokerClusterName=" + c.f.o.Cluster, "brokerName=" + g.Name, "brokerId=0",
 		"brokerIP1=" + host, "listenPort=" + strconv.Itoa(int(c.local.Port)),
 		confRole + "=" + role, confFlush + "=" + flush,
-		confDLedger + "=" + strconv.FormatBool(g.Mode == ModeDLedger),
-		confCopies + "=" + strconv.Itoa(g.policy().Copies), confMode + "=" + string(g.Mode),
+		confDLedger + "=" + strconv.FormatBool(g.Mode == topology.ModeDLedger),
+		confCopies + "=" + strconv.Itoa(g.Policy().Copies), confMode + "=" + string(g.Mode),
 		"autoCreateTopicEnable=" + strconv.FormatBool(!c.f.o.NoAuto), "autoCreateSubscriptionGroup=true",
-		"brokerPermission=" + strconv.Itoa(g.perm()),
-		"defaultTopicQueueNums=" + strconv.Itoa(queuesTBW102),
+		"brokerPermission=" + strconv.Itoa(g.Perm()),
+		"defaultTopicQueueNums=" + strconv.Itoa(topology.QueuesTemplate),
 		"maxMessageSize=" + strconv.Itoa(c.f.o.MessageMax), "fileReservedTime=72"}
-	c.answer(wire.Success, "").Bytes("version", encode(dataVersion{Stamp: int64(now.Wall)}))
+	c.answer(wire.Success, "").Bytes("version", topology.Encode(dataVersion{Stamp: int64(now.Wall)}))
 	c.endBody([]byte(strings.Join(lines, "\n") + "\n"))
-}
-
-func (g *group) perm() int {
-	if g.Wiped {
-		return wire.PermRead
-	}
-	return wire.PermRead | wire.PermWrite
 }
 
 // consumerConns takes code 203: a group's members in the whole cluster.

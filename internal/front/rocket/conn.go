@@ -7,6 +7,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/front"
+	"trine/internal/front/rocket/topology"
 	"trine/internal/front/rocket/wire"
 )
 
@@ -57,7 +58,7 @@ type later struct {
 // Open makes connections that came by the port of a group; "" is this node's own.
 func (f *Front) Open(group string) func(w front.Wire) front.Conn {
 	if group == "" {
-		group = homeGroup(f.core.Self().Node)
+		group = topology.HomeGroup(f.core.Self().Node)
 	}
 	return func(w front.Wire) front.Conn {
 		info := w.Info()

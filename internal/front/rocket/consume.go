@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"trine/internal/core"
+	"trine/internal/front/rocket/topology"
 	"trine/internal/front/rocket/wire"
 )
 
@@ -36,13 +37,13 @@ var consumerHandlers = map[int]func(*Conn, core.Now){
 
 // asked gives the queue that a request is about. Where there is none the request
 // was answered, or will be.
-func (c *Conn) asked() *queue {
-	t := c.f.topicOf(c.cmd.Get("topic"))
+func (c *Conn) asked() *topology.Queue {
+	t := c.f.view.Topic(c.cmd.Get("topic"))
 	id := int(c.cmd.Int("queueId", -1))
 	if t != nil {
-		if p := c.partOf(t, c.cmd.Get("bname"), id); p != nil && id >= 0 && id < len(p.queues) &&
-			p.queues[id].stream.Load() != nil {
-			return p.queues[id]
+		if p := c.partOf(t, c.cmd.Get("bname"), id); p != nil && id >= 0 && id < len(p.Queues) &&
+			p.Queues[id].Stream.Load() != nil {
+			return p.Queues[id]
 		}
 	}
 	if c.afterSync() {
@@ -51,15 +52,15 @@ func (c *Conn) asked() *queue {
 	if t == nil {
 		c.fail(wire.TopicNotExist, "topic "+c.cmd.Str("topic")+" does not exist")
 	} else {
-		c.fail(wire.SystemError, fmt.Sprintf("queueId %d is illegal: topic %s at %s", id, t.name,
+		c.fail(wire.SystemError, fmt.Sprintf("queueId %d is illegal: topic %s at %s", id, t.Name,
 			c.brokerName(c.cmd.Get("bname"))))
 	}
 	return nil
 }
 
 // find asks the core where something is in a queue and answers with the offset.
-func (c *Conn) find(q *queue, find core.Find, reply func(a ask, found core.Found)) {
-	find.Stream = q.stream.Load().ID
+func (c *Conn) find(q *topology.Queue, find core.Find, reply func(a ask, found core.Found)) {
+	find.Stream = q.Stream.Load().ID
 	a := c.ask()
 	c.f.core.Log().Find(find, func(found core.Found, err error) {
 		c.locked(func(core.Now) {
@@ -106,7 +107,7 @@ func (c *Conn) searchOffset(core.Now) {
 	}
 	stamp := core.Stamp(c.cmd.Int("timestamp", 0))
 	again := func(a ask, kind core.FindKind) {
-		c.f.core.Log().Find(core.Find{Stream: q.stream.Load().ID, Kind: kind}, func(f core.Found,
+		c.f.core.Log().Find(core.Find{Stream: q.Stream.Load().ID, Kind: kind}, func(f core.Found,
 			err error) {
 			c.locked(func(core.Now) { c.replyOffset(a, int64(f.Offset)) })
 		})
@@ -156,7 +157,7 @@ func (c *Conn) queryOffset(core.Now) {
 	c.f.offsets.current(func(err error) {
 		v, known := c.f.offsets.get(group, q)
 		if err == nil && !known && zero {
-			c.f.core.Log().Find(core.Find{Stream: q.stream.Load().ID, Kind: core.FindStart},
+			c.f.core.Log().Find(core.Find{Stream: q.Stream.Load().ID, Kind: core.FindStart},
 				func(found core.Found, err error) {
 					c.locked(func(core.Now) {
 						if err != nil || found.Offset > 0 {

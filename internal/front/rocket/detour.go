@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"trine/internal/core"
+	"trine/internal/front/rocket/topology"
 	"trine/internal/front/rocket/wire"
 )
 
@@ -14,8 +15,9 @@ const retryMax = 16
 
 // detour sends a message elsewhere first, where its properties ask for it: to wait
 // for its time, for its transaction's end, or to the dead letters.
-func (c *Conn) detour(now core.Now, h *sendHeader, g *group, q *queue, m *content) bool {
-	s := send{ask: c.ask(), group: g, shown: q.id, count: 1, bytes: len(c.frame)}
+func (c *Conn) detour(now core.Now, h *sendHeader, g *topology.Group, q *topology.Queue,
+	m *content) bool {
+	s := send{ask: c.ask(), group: g, shown: q.ID, count: 1, bytes: len(c.frame)}
 	for _, timer := range []string{wire.PropDelaySeconds, wire.PropDelayMs, wire.PropDeliverMs} {
 		if m.prop(timer) != nil {
 			c.fail(wire.MessageIllegal, "messages with "+timer+" are not supported: use a delay level")
@@ -30,31 +32,31 @@ func (c *Conn) detour(now core.Now, h *sendHeader, g *group, q *queue, m *conten
 		s.tx = append([]byte{}, m.prop(wire.PropUniqueKey)...)
 		m.sysFlag &^= wire.SysRollback
 		c.aside(m, q)
-		c.enterAt(s, halfTopic, 0, m)
+		c.enterAt(s, topology.HalfTopic, 0, m)
 		return true
 	}
-	if group, retry := strings.CutPrefix(q.topic, retryPrefix); retry {
+	if group, retry := strings.CutPrefix(q.Topic, topology.RetryPrefix); retry {
 		limit := h.maxReconsumed
 		if limit < 0 {
 			limit = int64(c.f.sub(group).RetryMax)
 		}
 		if h.reconsumed >= limit {
 			m.props = wire.WithoutProps(nil, m.props, wire.PropDelay)
-			c.enterAt(s, dlqPrefix+group, 0, m)
+			c.enterAt(s, topology.DlqPrefix+group, 0, m)
 			return true
 		}
 	}
 	if level, _ := wire.ParseInt(m.prop(wire.PropDelay)); level > 0 {
 		c.aside(m, q)
-		c.enterAt(s, scheduleTopic, delayQueue(level), m)
+		c.enterAt(s, topology.ScheduleTopic, delayQueue(level), m)
 		return true
 	}
 	return false
 }
 
 // aside notes in a message where it belongs.
-func (c *Conn) aside(m *content, q *queue) {
-	setAside(m, q.topic, q.id)
+func (c *Conn) aside(m *content, q *topology.Queue) {
+	setAside(m, q.Topic, q.ID)
 }
 
 func setAside(m *content, topic string, id int) {
@@ -71,18 +73,19 @@ func (c *Conn) enterAt(s send, topic string, id int, m *content) {
 		return
 	}
 	r := m.record(&c.slab)
-	if q := c.f.queueAt(topic, s.group.name, id); q != nil {
+	if q := c.f.queueAt(topic, s.group.Name, id); q != nil {
 		s.queue = q
 		c.enter(s, r)
 		return
 	}
-	c.f.ensure(&change{topic: topic, grow: true, wishes: []wish{systemWish(topic, s.group.name)}},
+	c.f.view.Ensure(&topology.Change{Topic: topic, Grow: true,
+		Wishes: []topology.Wish{systemWish(topic, s.group.Name)}},
 		func(err error) {
 			c.locked(func(now core.Now) {
-				s.queue = c.f.queueAt(topic, s.group.name, id)
+				s.queue = c.f.queueAt(topic, s.group.Name, id)
 				if err == nil && s.queue == nil {
 					err = &core.Error{Op: "send", Name: topic, Kind: core.Unavailable,
-						Detail: fmt.Sprintf("no queue %d at %s", id, s.group.name)}
+						Detail: fmt.Sprintf("no queue %d at %s", id, s.group.Name)}
 				}
 				if err != nil {
 					c.refuse(s, err)
@@ -95,49 +98,49 @@ func (c *Conn) enterAt(s send, topic string, id int, m *content) {
 }
 
 // systemWish says how many queues a topic of the broker's own has in a group.
-func systemWish(topic, group string) wish {
+func systemWish(topic, group string) topology.Wish {
 	n := 1
-	if topic == scheduleTopic {
+	if topic == topology.ScheduleTopic {
 		n = len(delays)
 	}
-	return wish{group, n, n, wire.PermRead | wire.PermWrite}
+	return topology.Wish{Group: group, Read: n, Write: n, Perm: wire.PermRead | wire.PermWrite}
 }
 
 // queueAt gives a queue, nil where it is not known or has no stream yet.
-func (f *Front) queueAt(topic, group string, id int) *queue {
-	t := f.topicOf([]byte(topic))
+func (f *Front) queueAt(topic, group string, id int) *topology.Queue {
+	t := f.view.Topic([]byte(topic))
 	if t == nil {
 		return nil
 	}
-	p := t.part(group)
-	if p == nil || id < 0 || id >= len(p.queues) || p.queues[id].stream.Load() == nil {
+	p := t.Part(group)
+	if p == nil || id < 0 || id >= len(p.Queues) || p.Queues[id].Stream.Load() == nil {
 		return nil
 	}
-	return p.queues[id]
+	return p.Queues[id]
 }
 
 // sendBack takes code 36: a consumer gives a message back, to have it again later.
 func (c *Conn) sendBack(now core.Now) {
 	number, offset := wire.PhysicalParts(c.cmd.Int("offset", -1))
-	q := c.f.queueOf(number)
+	q := c.f.view.Queue(number)
 	group := c.cmd.Str("group")
-	if q == nil || q.stream.Load() == nil {
+	if q == nil || q.Stream.Load() == nil {
 		if !c.afterSync() {
 			c.fail(wire.SystemError, "look message by offset failed, "+c.cmd.Str("offset"))
 		}
 		return
 	}
-	if err := checkTopicName(retryPrefix + group); err != nil || group == "" {
+	if err := topology.CheckName(topology.RetryPrefix + group); err != nil || group == "" {
 		c.fail(wire.InvalidParameter, "the group's name cannot be part of a topic's")
 		return
 	}
-	a, g := c.ask(), c.f.group(q.group)
+	a, g := c.ask(), c.f.view.Group(q.Group)
 	level, limit := c.cmd.Int("delayLevel", 0), c.cmd.Int("maxReconsumeTimes", -1)
 	origin := c.cmd.Str("originMsgId")
 	if limit < 0 {
 		limit = int64(c.f.sub(group).RetryMax)
 	}
-	c.f.fetch(q.stream.Load().ID, core.Offset(offset), func(m *content, _ core.Stamp, err error) {
+	c.f.fetch(q.Stream.Load().ID, core.Offset(offset), func(m *content, _ core.Stamp, err error) {
 		c.locked(func(now core.Now) {
 			if err != nil {
 				c.failTo(a, wire.SystemError, "look message by offset failed: "+err.Error())
@@ -160,22 +163,22 @@ type backTo struct {
 
 // back enters a message that a group gave back: for its retry topic, by way of the
 // delays, or for its dead letters.
-func (c *Conn) back(s send, group string, q *queue, m *content, to backTo) {
+func (c *Conn) back(s send, group string, q *topology.Queue, m *content, to backTo) {
 	p := wire.WithoutProps(nil, m.props, wire.PropDelay, wire.PropWait, wire.PropRealTopic,
 		wire.PropRealQueue)
 	if m.prop(wire.PropRetryTopic) == nil {
-		p = wire.AppendProp(p, wire.PropRetryTopic, q.topic)
+		p = wire.AppendProp(p, wire.PropRetryTopic, q.Topic)
 	}
 	p = wire.AppendProp(p, wire.PropWait, "false")
 	if m.prop(wire.PropOriginID) == nil {
 		if to.origin == "" {
-			to.origin = string(wire.AppendMessageID(nil, &c.local, wire.PhysicalOf(q.number, to.offset)))
+			to.origin = string(wire.AppendMessageID(nil, &c.local, wire.PhysicalOf(q.Number, to.offset)))
 		}
 		p = wire.AppendProp(p, wire.PropOriginID, to.origin)
 	}
 	m.props = p
 	if int64(m.reconsumed) >= to.limit || to.level < 0 {
-		c.enterAt(s, dlqPrefix+group, 0, m)
+		c.enterAt(s, topology.DlqPrefix+group, 0, m)
 		return
 	}
 	if to.level == 0 {
@@ -183,6 +186,6 @@ func (c *Conn) back(s send, group string, q *queue, m *content, to backTo) {
 	}
 	m.reconsumed++
 	m.props = wire.AppendProp(m.props, wire.PropDelay, strconv.FormatInt(to.level, 10))
-	setAside(m, retryPrefix+group, 0)
-	c.enterAt(s, scheduleTopic, delayQueue(to.level), m)
+	setAside(m, topology.RetryPrefix+group, 0)
+	c.enterAt(s, topology.ScheduleTopic, delayQueue(to.level), m)
 }

@@ -5,23 +5,16 @@
 // a set of queues and for the way they are kept; its address is that of a living
 // node, which forwards where it does not lead. Requests of most clients do not
 // say which broker name they mean, so each node listens on a port for each group
-// that it may have to stand in for:
+// that it may have to stand in for: package nameserver says which.
 //
-//	port p            the node's own group, "broker-<node>"
-//	port p + 10n      "broker-n", n another node's number
-//	port p + 10k + 5  the group whose document has index k
+// What stands where, beside topics, their queues and groups (package topology):
 //
-// What stands where:
-//
-//	document rocket/group/NAME         type groupDoc; none for a node's own group
-//	document rocket/topic/NAME         type topicDoc
-//	document rocket/numbers            the next free queue number (wire.PhysicalOf)
 //	document rocket/member/GROUP/CLIENT/NODE   a consumer connected to that node
 //	document rocket/lock/GROUP         who consumes which queue in order
 //	document rocket/kv/NAMESPACE/KEY   the NameServers' key-value table
-//	stream   rocket/TOPIC/GROUP/QUEUE  one message queue
 //	stream   rocket/offsets            consumers' offsets, compacted by queue
 //
 // Locks are taken in this order: a connection's (front.Wire), then Front.mu. No
-// call into the seam is made, and no connection's lock is taken, under Front.mu.
+// call into the seam is made, and no connection's lock is taken, under Front.mu. The
+// locks of topology and nameserver come last: nobody is called under them.
 package rocket

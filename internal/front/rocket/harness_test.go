@@ -13,6 +13,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/front"
+	"trine/internal/front/rocket/topology"
 	"trine/internal/seamtest"
 )
 
@@ -37,7 +38,7 @@ func serve(t *testing.T, o Options) *served {
 		t.Fatal(err)
 	}
 	nodes := b.Cluster().Nodes()
-	nodes[0].Addresses = map[string]string{addressName: fmt.Sprintf(":%d",
+	nodes[0].Addresses = map[string]string{topology.AddressName: fmt.Sprintf(":%d",
 		l.Addr().(*net.TCPAddr).Port)}
 	b.SetNodes(nodes)
 	s := &served{Front: New(b, o), broker: b, addr: l.Addr().String()}
@@ -82,7 +83,8 @@ func await(t *testing.T, what string, ok func() bool) {
 func (s *served) makeTopic(t *testing.T, name string, queues int) {
 	t.Helper()
 	done := make(chan error, 1)
-	s.ensure(&change{topic: name, wishes: []wish{{homeGroup(1), queues, queues, 6}}},
+	s.view.Ensure(&topology.Change{Topic: name, Wishes: []topology.Wish{{
+		Group: topology.HomeGroup(1), Read: queues, Write: queues, Perm: 6}}},
 		func(err error) { done <- err })
 	if err := <-done; err != nil {
 		t.Fatal(err)

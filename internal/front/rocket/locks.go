@@ -6,6 +6,7 @@ import (
 	"sort"
 
 	"trine/internal/core"
+	"trine/internal/front/rocket/topology"
 	"trine/internal/front/rocket/wire"
 )
 
@@ -115,12 +116,12 @@ func (c *Conn) changeLocks(change func(*lockDoc, *lockBody, core.Stamp) ([]lockQ
 				delete(d.Locks, k)
 			}
 		}
-		put := core.Change{Key: key, Value: encode(&d), Expect: expect}
+		put := core.Change{Key: key, Value: topology.Encode(&d), Expect: expect}
 		if len(d.Locks) == 0 {
 			put.Value = nil
 		}
 		cluster.Put([]core.Change{put}, func(_ core.Revision, err error) {
-			if core.KindOf(err) == core.Conflict && tries < changeTriesMax {
+			if core.KindOf(err) == core.Conflict && tries < topology.ChangeTriesMax {
 				tries++
 				cluster.Sync(try)
 				return

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"trine/internal/core"
+	"trine/internal/front/rocket/topology"
 	"trine/internal/front/rocket/wire"
 )
 
@@ -294,7 +295,7 @@ func (f *Front) leave(group, client string, done func(error)) {
 // join puts a client's member document of this node.
 func (f *Front) join(group, client string, m *consumer, conn uint64, done func(error)) {
 	self := f.core.Self()
-	f.putMember(memberPut{core.Change{Key: memberKey(group, client, self.Node), Value: encode(m),
+	f.putMember(memberPut{core.Change{Key: memberKey(group, client, self.Node), Value: topology.Encode(m),
 		Owner: core.Owner{Node: self.Node, Incarnation: self.Incarnation, Conn: conn}}, done})
 }
 
@@ -424,11 +425,11 @@ func (c *Conn) heartbeat(core.Now) {
 func (c *Conn) register(group string, m *consumer, done func(error)) int {
 	locked := func(err error) { c.locked(func(core.Now) { done(err) }) }
 	c.f.join(group, c.client, m, c.w.Info().ID, locked)
-	if m.Model == "BROADCASTING" || checkTopicName(retryPrefix+group) != nil {
+	if m.Model == "BROADCASTING" || topology.CheckName(topology.RetryPrefix+group) != nil {
 		return 1
 	}
-	c.f.ensure(&change{topic: retryPrefix + group, grow: true,
-		wishes: c.f.everywhere(1, 1, wire.PermRead|wire.PermWrite)}, locked)
+	c.f.view.Ensure(&topology.Change{Topic: topology.RetryPrefix + group, Grow: true,
+		Wishes: c.f.view.Everywhere(1, 1, wire.PermRead|wire.PermWrite)}, locked)
 	return 2
 }
 

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"trine/internal/core"
+	"trine/internal/front/rocket/topology"
 	"trine/internal/front/rocket/wire"
 )
 
@@ -180,11 +181,11 @@ func (m *content) readForeign(r *core.Record, scratch []byte) []byte {
 }
 
 // stored makes m a message at its place.
-func (m *content) stored(q *queue, offset core.Offset, stamp core.Stamp,
+func (m *content) stored(q *topology.Queue, offset core.Offset, stamp core.Stamp,
 	store wire.Host) wire.Message {
-	return wire.Message{Queue: int32(q.id), Flag: m.flag, QueueOffset: int64(offset),
-		Physical: wire.PhysicalOf(q.number, int64(offset)), SysFlag: m.sysFlag,
+	return wire.Message{Queue: int32(q.ID), Flag: m.flag, QueueOffset: int64(offset),
+		Physical: wire.PhysicalOf(q.Number, int64(offset)), SysFlag: m.sysFlag,
 		BornMs: m.bornMs, Born: m.born, StoreMs: int64(stamp), Store: store,
 		Reconsumed: m.reconsumed, Prepared: m.prepared,
-		Body: m.body, Topic: q.topicBytes, Props: m.props}
+		Body: m.body, Topic: q.TopicBytes, Props: m.props}
 }

@@ -5,6 +5,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/core/record"
+	"trine/internal/front/rocket/topology"
 	"trine/internal/front/rocket/wire"
 )
 
@@ -58,7 +59,7 @@ func FuzzContent(f *testing.F) {
 		m.read(&core.Record{Key: key, Value: value, Headers: []core.Header{{Key: bodyHeader,
 			Value: header},
 			{Key: string(key), Value: value}}}, nil)
-		s := m.stored(&queue{topicBytes: []byte("t")}, 1, 2, wire.Host{})
+		s := m.stored(&topology.Queue{TopicBytes: []byte("t")}, 1, 2, wire.Host{})
 		if _, _, err := wire.ParseMessage(wire.AppendMessage(nil, &s)); err != nil {
 			t.Fatal(err)
 		}
@@ -67,63 +68,24 @@ func FuzzContent(f *testing.F) {
 
 func TestModesArePoliciesOfTheTable(t *testing.T) {
 	for _, one := range []struct {
-		mode GroupConf
+		mode topology.GroupConf
 		want core.Policy
 	}{
-		{GroupConf{Mode: ModeSingle}, core.Single(core.FlushLazy)},
-		{GroupConf{Mode: ModeSingle, Flush: true}, core.Single(core.FlushEach)},
-		{GroupConf{Mode: ModeAsync}, core.Primary(2, core.FlushLazy)},
-		{GroupConf{Mode: ModeSync}, core.Pair(2, 1, core.FlushLazy)},
-		{GroupConf{Mode: ModeStrict}, core.Pair(2, 2, core.FlushLazy)},
-		{GroupConf{Mode: ModeDLedger}, core.Majority(3)},
+		{topology.GroupConf{Mode: topology.ModeSingle}, core.Single(core.FlushLazy)},
+		{topology.GroupConf{Mode: topology.ModeSingle, Flush: true}, core.Single(core.FlushEach)},
+		{topology.GroupConf{Mode: topology.ModeAsync}, core.Primary(2, core.FlushLazy)},
+		{topology.GroupConf{Mode: topology.ModeSync}, core.Pair(2, 1, core.FlushLazy)},
+		{topology.GroupConf{Mode: topology.ModeStrict}, core.Pair(2, 2, core.FlushLazy)},
+		{topology.GroupConf{Mode: topology.ModeDLedger}, core.Majority(3)},
 	} {
-		if got := one.mode.policy(); got != one.want || one.mode.check() != nil {
-			t.Errorf("%+v: %+v, %v", one.mode, got, one.mode.check())
+		if got := one.mode.Policy(); got != one.want || one.mode.Check() != nil {
+			t.Errorf("%+v: %+v, %v", one.mode, got, one.mode.Check())
 		}
 	}
-	for _, bad := range []GroupConf{{}, {Mode: "raft"}, {Mode: ModeSingle, Copies: 2},
-		{Mode: ModeAsync, Promote: true}} {
-		if bad.check() == nil {
+	for _, bad := range []topology.GroupConf{{}, {Mode: "raft"}, {Mode: topology.ModeSingle, Copies: 2},
+		{Mode: topology.ModeAsync, Promote: true}} {
+		if bad.Check() == nil {
 			t.Errorf("%+v was taken", bad)
-		}
-	}
-}
-
-func TestGroupsAddressIsALivingNodes(t *testing.T) {
-	s := serve(t, Options{})
-	node := func(id core.NodeID, alive bool) core.NodeInfo {
-		return core.NodeInfo{Peer: core.Peer{Node: id, Incarnation: core.Incarnation(id)}, Alive: alive,
-			Addresses: map[string]string{addressName: "10.0.0." + itoa(int(id)) + ":10911"}}
-	}
-	c := &Conn{f: s.Front}
-	for _, one := range []struct {
-		mode   Mode
-		alive  [3]bool
-		addr   string // "": none
-		master bool
-	}{
-		{ModeSingle, [3]bool{true, true, true}, "10.0.0.1:10911", true},
-		{ModeSingle, [3]bool{false, true, true}, "", false},
-		{ModeAsync, [3]bool{false, true, true}, "10.0.0.2:10921", false}, // reads only
-		{ModeDLedger, [3]bool{true, true, true}, "10.0.0.1:10911", true},
-		{ModeDLedger, [3]bool{false, true, true}, "10.0.0.2:10921", true},
-		{ModeDLedger, [3]bool{false, false, true}, "10.0.0.3:10921", true},
-	} {
-		g := &group{name: "broker-1", home: 1}
-		g.GroupConf = GroupConf{Mode: one.mode, Nodes: []core.NodeID{1, 2, 3}}
-		var nodes []core.NodeInfo
-		for i, a := range one.alive {
-			nodes = append(nodes, node(core.NodeID(i+1), a))
-		}
-		p, ok := s.placeOf(c, g, nodes)
-		if ok != (one.addr != "") || p.addr != one.addr || ok && p.master != one.master {
-			t.Errorf("%s with %v: %q %v %v", one.mode, one.alive, p.addr, p.master, ok)
-		}
-		for i := range nodes { // who is doubted is as good as dead, to clients
-			nodes[i].Doubted, nodes[i].Alive = !nodes[i].Alive, true
-		}
-		if q, also := s.placeOf(c, g, nodes); also != ok || q.addr != p.addr || q.master != p.master {
-			t.Errorf("%s with %v, the others doubted: %q %v %v", one.mode, one.alive, q.addr, q.master, also)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/core/record"
+	"trine/internal/front/rocket/topology"
 )
 
 // offsets is this node's copy of what consumer groups have consumed: the stream
@@ -43,9 +44,9 @@ func (o *offsets) init(f *Front) {
 
 const offsetSeparator = 0
 
-func offsetKey(b []byte, group []byte, q *queue) []byte {
+func offsetKey(b []byte, group []byte, q *topology.Queue) []byte {
 	b = append(append(b, group...), offsetSeparator)
-	return appendQueueKey(b, q.topic, q.group, q.id)
+	return appendQueueKey(b, q.Topic, q.Group, q.ID)
 }
 
 func appendQueueKey(b []byte, topic, group string, id int) []byte {
@@ -192,10 +193,10 @@ func (o *offsets) current(do func(err error)) {
 }
 
 // get gives what at has of a queue. Call it from current.
-func (o *offsets) get(group string, q *queue) (int64, bool) {
+func (o *offsets) get(group string, q *topology.Queue) (int64, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	v, ok := o.at[group][string(appendQueueKey(nil, q.topic, q.group, q.id))]
+	v, ok := o.at[group][string(appendQueueKey(nil, q.Topic, q.Group, q.ID))]
 	return v, ok
 }
 
@@ -262,6 +263,12 @@ func (o *offsets) append(a core.Append) {
 	}
 }
 
+// offsetsDefinition is the stream of consumers' offsets.
+func offsetsDefinition() core.Definition {
+	return core.Definition{Name: offsetsName, Policy: core.Majority(3),
+		Keep: core.Keep{Compact: true, TombstoneMs: 24 * 3600 * 1000, SegmentBytes: 16 << 20}}
+}
+
 func (o *offsets) define() {
 	o.f.core.Streams().Define(offsetsDefinition(), func(s *core.Stream, err error) {
 		if s != nil {
@@ -279,7 +286,7 @@ type updates struct {
 }
 
 // add notes that group has consumed q up to offset; done may be nil.
-func (u *updates) add(group []byte, q *queue, offset int64, done func(err error)) {
+func (u *updates) add(group []byte, q *topology.Queue, offset int64, done func(err error)) {
 	key := offsetKey(nil, group, q)
 	value := binary.BigEndian.AppendUint64(nil, uint64(offset))
 	for i := range u.records {

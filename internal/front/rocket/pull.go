@@ -6,6 +6,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/core/record"
+	"trine/internal/front/rocket/topology"
 	"trine/internal/front/rocket/wire"
 )
 
@@ -14,7 +15,7 @@ import (
 type pull struct {
 	ask
 	c      *Conn
-	queue  *queue
+	queue  *topology.Queue
 	from   core.Offset
 	max    int // messages
 	bytes  int // of messages
@@ -40,7 +41,7 @@ func (c *Conn) pull(now core.Now) {
 	cmd := &c.cmd
 	sys := cmd.Int("sysFlag", 0)
 	groupName, id := cmd.Get("consumerGroup"), int(cmd.Int("queueId", -1))
-	t := c.f.topicOf(cmd.Get("topic"))
+	t := c.f.view.Topic(cmd.Get("topic"))
 	if t == nil {
 		if !c.afterSync() {
 			c.fail(wire.TopicNotExist, "topic "+cmd.Str("topic")+" does not exist")
@@ -48,22 +49,22 @@ func (c *Conn) pull(now core.Now) {
 		return
 	}
 	p := c.partOf(t, cmd.Get("bname"), id)
-	if p == nil || id < 0 || id >= len(p.queues) {
+	if p == nil || id < 0 || id >= len(p.Queues) {
 		if !c.afterSync() {
-			c.fail(wire.SystemError, fmt.Sprintf("queueId %d is illegal: topic %s at %s", id, t.name,
+			c.fail(wire.SystemError, fmt.Sprintf("queueId %d is illegal: topic %s at %s", id, t.Name,
 				c.brokerName(cmd.Get("bname"))))
 		}
 		return
 	}
 	if p.Perm&wire.PermRead == 0 {
-		c.fail(wire.NoPermission, "topic "+t.name+" is not readable")
+		c.fail(wire.NoPermission, "topic "+t.Name+" is not readable")
 		return
 	}
 	if !c.f.mayConsume(groupName) {
 		c.fail(wire.NoPermission, fmt.Sprintf("subscription group no permission, %s", groupName))
 		return
 	}
-	q := p.queues[id]
+	q := p.Queues[id]
 	if at := cmd.Int("commitOffset", -1); sys&wire.PullCommit != 0 && at >= 0 {
 		c.updates.add(groupName, q, at, nil)
 	}
@@ -78,7 +79,7 @@ func (c *Conn) pull(now core.Now) {
 		pl.filter, err = newFilter(cmd.Str("subscription"), cmd.Str("expressionType"))
 		known = true
 	} else {
-		pl.filter, known, err = c.f.subscription(string(groupName), t.name)
+		pl.filter, known, err = c.f.subscription(string(groupName), t.Name)
 	}
 	switch {
 	case err != nil:
@@ -87,7 +88,7 @@ func (c *Conn) pull(now core.Now) {
 	case !known:
 		if !c.afterSync() {
 			c.fail(wire.SubscriptionNotExist, fmt.Sprintf("group %s has no subscription to %s",
-				groupName, t.name))
+				groupName, t.Name))
 		}
 		return
 	}
@@ -101,7 +102,7 @@ func (c *Conn) pull(now core.Now) {
 
 // read asks the core once more.
 func (p *pull) read(now core.Now) {
-	s := p.queue.stream.Load()
+	s := p.queue.Stream.Load()
 	if s == nil {
 		p.unavailable(now, "the queue is not known on this node yet")
 		return
@@ -221,7 +222,7 @@ func (p *pull) collect(b *bodies) (next core.Offset, found int) {
 			return true
 		})
 		if err != nil {
-			p.c.f.o.Log.Error("read batch", "stream", p.queue.name, "base", h.Base, "err", err)
+			p.c.f.o.Log.Error("read batch", "stream", p.queue.Name, "base", h.Base, "err", err)
 		}
 		if !full {
 			next = max(next, h.Next())

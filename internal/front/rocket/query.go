@@ -5,21 +5,22 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/core/record"
+	"trine/internal/front/rocket/topology"
 	"trine/internal/front/rocket/wire"
 )
 
 // viewMessage takes code 33: one message by its physical offset.
 func (c *Conn) viewMessage(core.Now) {
 	number, offset := wire.PhysicalParts(c.cmd.Int("offset", -1))
-	q := c.f.queueOf(number)
-	if q == nil || q.stream.Load() == nil {
+	q := c.f.view.Queue(number)
+	if q == nil || q.Stream.Load() == nil {
 		if !c.afterSync() {
 			c.fail(wire.SystemError, "can not find message by the offset, "+c.cmd.Str("offset"))
 		}
 		return
 	}
 	a := c.ask()
-	c.f.fetch(q.stream.Load().ID, core.Offset(offset), func(m *content, stamp core.Stamp, err error) {
+	c.f.fetch(q.Stream.Load().ID, core.Offset(offset), func(m *content, stamp core.Stamp, err error) {
 		c.locked(func(core.Now) {
 			if err != nil {
 				c.failTo(a, wire.SystemError, "can not find message by the offset: "+err.Error())
@@ -43,7 +44,7 @@ type query struct {
 	left   int // messages that may still be found
 	begin  core.Stamp
 	end    core.Stamp
-	queues []*queue
+	queues []*topology.Queue
 	out    []byte
 	last   core.Stamp
 	bytes  int // that may still be read
@@ -57,22 +58,22 @@ const (
 
 // queryMessage takes code 12.
 func (c *Conn) queryMessage(core.Now) {
-	t := c.f.topicOf(c.cmd.Get("topic"))
+	t := c.f.view.Topic(c.cmd.Get("topic"))
 	if t == nil {
 		if !c.afterSync() {
 			c.fail(wire.QueryNotFound, "topic "+c.cmd.Str("topic")+" does not exist")
 		}
 		return
 	}
-	q := &query{ask: c.ask(), c: c, topic: t.name, key: bytes.Clone(c.cmd.Get("key")),
+	q := &query{ask: c.ask(), c: c, topic: t.Name, key: bytes.Clone(c.cmd.Get("key")),
 		unique: c.cmd.Bool("_UNIQUE_KEY_QUERY"),
 		left:   int(min(max(c.cmd.Int("maxNum", 32), 1), queryMessagesMax)),
 		begin:  core.Stamp(c.cmd.Int("beginTimestamp", 0)),
 		end:    core.Stamp(c.cmd.Int("endTimestamp", 1<<62)), bytes: queryBytesMax}
-	for _, p := range t.parts {
+	for _, p := range t.Parts {
 		if name := c.cmd.Get("bname"); len(name) == 0 && p.Group == c.group || string(name) == p.Group ||
-			len(t.parts) == 1 {
-			q.queues = append(q.queues, p.queues...)
+			len(t.Parts) == 1 {
+			q.queues = append(q.queues, p.Queues...)
 		}
 	}
 	q.next()
@@ -83,7 +84,7 @@ func (q *query) next() {
 	for len(q.queues) > 0 && q.left > 0 {
 		mq := q.queues[0]
 		q.queues = q.queues[1:]
-		st := mq.stream.Load()
+		st := mq.Stream.Load()
 		if st == nil {
 			continue
 		}
@@ -111,7 +112,7 @@ func (q *query) answer() {
 	q.c.endBody(q.out)
 }
 
-func (q *query) read(mq *queue, id core.StreamID, from core.Offset) {
+func (q *query) read(mq *topology.Queue, id core.StreamID, from core.Offset) {
 	r := core.Read{Parts: []core.ReadPart{{Stream: id, From: from, BytesMax: queryReadBytes}},
 		BytesMax: queryReadBytes, Stable: true}
 	q.c.f.core.Log().Read(r, func(as []core.ReadAnswer) {
@@ -140,7 +141,7 @@ func (q *query) read(mq *queue, id core.StreamID, from core.Offset) {
 }
 
 // look takes a message that has the key.
-func (q *query) look(mq *queue, at core.Offset, r *core.Record) {
+func (q *query) look(mq *topology.Queue, at core.Offset, r *core.Record) {
 	var m content
 	m.read(r, nil)
 	has := q.unique && bytes.Equal(m.prop(wire.PropUniqueKey), q.key)
@@ -188,7 +189,7 @@ func (c *Conn) sendReply(now core.Now) {
 	push := func(core.Now) {
 		to.request(wire.PushReply, func(w *wire.Writer) {
 			w.Str("producerGroup", group)
-			w.Str("defaultTopic", templateTopic)
+			w.Str("defaultTopic", topology.TemplateTopic)
 			w.Int("defaultTopicQueueNums", h.defaultQueues)
 			w.Int("queueId", h.queue)
 			w.Int("reconsumeTimes", h.reconsumed)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"trine/internal/core"
+	"trine/internal/front/rocket/topology"
 	"trine/internal/front/rocket/wire"
 )
 
@@ -404,7 +405,7 @@ func TestTransactionIsSeenOnceItIsCommitted(t *testing.T) {
 	await(t, "no transaction to be open", func() bool {
 		s.trans.mu.Lock()
 		defer s.trans.mu.Unlock()
-		h := s.trans.at[homeGroup(1)]
+		h := s.trans.at[topology.HomeGroup(1)]
 		return h != nil && h.nextHalf == 2 && h.nextOp == 2 && len(h.open) == 0
 	})
 	_, ms := r.get("topic", 0, 0, nil)
@@ -419,11 +420,12 @@ func TestTopicMakesItselfWhileANodeIsAway(t *testing.T) {
 	s := serve(t, Options{})
 	nodes := s.broker.Cluster().Nodes()
 	nodes = append(nodes, core.NodeInfo{Peer: core.Peer{Node: 2, Disk: 2, Incarnation: 2},
-		Addresses: map[string]string{addressName: "127.0.0.1:1"}})
+		Addresses: map[string]string{topology.AddressName: "127.0.0.1:1"}})
 	s.broker.SetNodes(nodes)
 	r := s.raw(t)
 	wantCode(t, r.put("topic", 0, "", "x"), wire.Success)
-	if topic := s.topicOf([]byte("topic")); len(topic.parts) != 1 || topic.parts[0].Group != homeGroup(1) {
-		t.Fatalf("parts %+v", topic.doc)
+	topic := s.view.Topic([]byte("topic"))
+	if len(topic.Parts) != 1 || topic.Parts[0].Group != topology.HomeGroup(1) {
+		t.Fatalf("parts %+v", topic.Doc)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/core/record"
+	"trine/internal/front/rocket/topology"
 	"trine/internal/front/rocket/wire"
 )
 
@@ -38,7 +39,7 @@ type schedule struct {
 }
 
 type level struct {
-	q     *queue
+	q     *topology.Queue
 	epoch core.Epoch
 	delay int64
 	next  core.Offset
@@ -51,24 +52,24 @@ func (s *schedule) init(f *Front) { s.f, s.at = f, map[string]*level{} }
 
 // tick starts what is due on the levels that this node leads.
 func (s *schedule) tick(now core.Now) {
-	t := s.f.topicOf([]byte(scheduleTopic))
+	t := s.f.view.Topic([]byte(topology.ScheduleTopic))
 	if t == nil {
 		return
 	}
 	self := s.f.core.Self().Node
 	var start []*level
 	s.mu.Lock()
-	for _, p := range t.parts {
-		for _, q := range p.queues {
-			st := q.stream.Load()
-			if st == nil || st.Leader != self || q.id >= len(delays) {
-				delete(s.at, q.name)
+	for _, p := range t.Parts {
+		for _, q := range p.Queues {
+			st := q.Stream.Load()
+			if st == nil || st.Leader != self || q.ID >= len(delays) {
+				delete(s.at, q.Name)
 				continue
 			}
-			l := s.at[q.name]
+			l := s.at[q.Name]
 			if l == nil || l.epoch != st.Epoch || l.q != q {
-				l = &level{q: q, epoch: st.Epoch, delay: delays[q.id], next: -1}
-				s.at[q.name] = l
+				l = &level{q: q, epoch: st.Epoch, delay: delays[q.ID], next: -1}
+				s.at[q.Name] = l
 			}
 			if !l.busy && l.due <= now.Wall {
 				l.busy = true
@@ -113,13 +114,13 @@ func (s *schedule) pause(l *level) {
 func (s *schedule) current(l *level) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.at[l.q.name] == l
+	return s.at[l.q.Name] == l
 }
 
 const scheduleBytes = 256 << 10
 
 func (s *schedule) read(l *level) {
-	st := l.q.stream.Load()
+	st := l.q.Stream.Load()
 	if st == nil || !s.current(l) {
 		return
 	}
@@ -170,7 +171,7 @@ func (s *schedule) move(l *level, batches [][]byte) {
 			return true
 		})
 		if err != nil {
-			s.f.o.Log.Error("read delayed messages", "stream", l.q.name, "err", err)
+			s.f.o.Log.Error("read delayed messages", "stream", l.q.Name, "err", err)
 		}
 		if due > 0 {
 			break
@@ -199,16 +200,16 @@ func (s *schedule) target(l *level, r *core.Record) *moved {
 	m.read(r, nil)
 	topic := string(m.prop(wire.PropRealTopic))
 	id, _ := wire.ParseInt(m.prop(wire.PropRealQueue))
-	q := s.f.queueAt(topic, l.q.group, int(id))
+	q := s.f.queueAt(topic, l.q.Group, int(id))
 	if q == nil {
-		q = s.f.queueAt(topic, l.q.group, 0)
+		q = s.f.queueAt(topic, l.q.Group, 0)
 	}
 	if q == nil {
-		s.f.o.Log.Warn("delayed message dropped: its topic is gone", "topic", topic, "group", l.q.group)
+		s.f.o.Log.Warn("delayed message dropped: its topic is gone", "topic", topic, "group", l.q.Group)
 		return nil
 	}
 	m.props = wire.WithoutProps(nil, m.props, wire.PropDelay)
-	return &moved{s: s, l: l, append: core.Append{Stream: q.stream.Load().ID, Ack: core.AckCommit,
+	return &moved{s: s, l: l, append: core.Append{Stream: q.Stream.Load().ID, Ack: core.AckCommit,
 		Records: m.record(&slab{})}}
 }
 

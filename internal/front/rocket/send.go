@@ -5,14 +5,15 @@ import (
 	"strconv"
 
 	"trine/internal/core"
+	"trine/internal/front/rocket/topology"
 	"trine/internal/front/rocket/wire"
 )
 
 // send is a send that waits for its append to hold.
 type send struct {
 	ask
-	queue *queue
-	group *group
+	queue *topology.Queue
+	group *topology.Group
 	shown int // the queue's id towards the client
 	count int // messages
 	bytes int
@@ -90,7 +91,7 @@ func (c *Conn) send(now core.Now) {
 			len(h.props), wire.PropsBytesMax))
 		return
 	}
-	t := c.f.topicOf(h.topic)
+	t := c.f.view.Topic(h.topic)
 	if t == nil {
 		c.sendUnknown(&h)
 		return
@@ -100,7 +101,7 @@ func (c *Conn) send(now core.Now) {
 		c.sendElsewhere(t, &h)
 		return
 	}
-	g := c.f.group(p.Group)
+	g := c.f.view.Group(p.Group)
 	if p.Perm&wire.PermWrite == 0 || g.Wiped {
 		c.fail(wire.NoPermission, fmt.Sprintf("topic %s is not writable at %s", h.topic, p.Group))
 		return
@@ -109,29 +110,29 @@ func (c *Conn) send(now core.Now) {
 	if id < 0 {
 		id = int(c.f.pick() % uint32(p.Write))
 	}
-	if id >= len(p.queues) {
+	if id >= len(p.Queues) {
 		c.fail(wire.SystemError, fmt.Sprintf("queueId %d is illegal: topic %s has %d queues at %s",
-			id, h.topic, len(p.queues), p.Group))
+			id, h.topic, len(p.Queues), p.Group))
 		return
 	}
 	if h.batch || c.cmd.Code == wire.SendBatch {
-		c.sendBatch(now, &h, g, p.queues[id])
+		c.sendBatch(now, &h, g, p.Queues[id])
 		return
 	}
-	c.sendOne(now, &h, g, p.queues[id])
+	c.sendOne(now, &h, g, p.Queues[id])
 }
 
 // partOf gives the part of a topic that a request means: the broker name that it
 // says, else that of its port, else of this node, else the first that has the queue.
-func (c *Conn) partOf(t *topic, broker []byte, id int) *part {
+func (c *Conn) partOf(t *topology.Topic, broker []byte, id int) *topology.Part {
 	if len(broker) > 0 {
-		return t.part(string(broker))
+		return t.Part(string(broker))
 	}
-	if p := t.part(c.group); p != nil && id < len(p.queues) {
+	if p := t.Part(c.group); p != nil && id < len(p.Queues) {
 		return p
 	}
-	for _, p := range t.parts {
-		if id < len(p.queues) {
+	for _, p := range t.Parts {
+		if id < len(p.Queues) {
 			return p
 		}
 	}
@@ -144,32 +145,32 @@ func (c *Conn) sendUnknown(h *sendHeader) {
 		return
 	}
 	name := string(h.topic)
-	retry := len(name) > len(retryPrefix) && name[:len(retryPrefix)] == retryPrefix
-	if err := checkTopicName(name); err != nil {
+	retry := len(name) > len(topology.RetryPrefix) && name[:len(topology.RetryPrefix)] == topology.RetryPrefix
+	if err := topology.CheckName(name); err != nil {
 		c.fail(wire.MessageIllegal, err.Error())
 		return
 	}
-	if c.f.o.NoAuto && !retry || string(h.defaultTopic) != templateTopic && !retry {
+	if c.f.o.NoAuto && !retry || string(h.defaultTopic) != topology.TemplateTopic && !retry {
 		c.fail(wire.TopicNotExist, "topic "+name+" does not exist; apply for it or enable its creation")
 		return
 	}
-	queues := int(min(max(h.defaultQueues, 1), queuesTBW102))
+	queues := int(min(max(h.defaultQueues, 1), topology.QueuesTemplate))
 	if retry {
 		queues = 1
 	}
 	c.again(func(done func(error)) {
-		c.f.ensure(&change{topic: name, grow: true,
-			wishes: c.f.everywhere(queues, queues, wire.PermRead|wire.PermWrite)}, done)
+		c.f.view.Ensure(&topology.Change{Topic: name, Grow: true,
+			Wishes: c.f.view.Everywhere(queues, queues, wire.PermRead|wire.PermWrite)}, done)
 	})
 }
 
 // sendElsewhere answers a send to a broker that has no such queue of the topic.
-func (c *Conn) sendElsewhere(t *topic, h *sendHeader) {
+func (c *Conn) sendElsewhere(t *topology.Topic, h *sendHeader) {
 	if c.afterSync() {
 		return
 	}
 	c.fail(wire.TopicNotExist, fmt.Sprintf("topic %s has no queue %d at %s",
-		t.name, h.queue, c.brokerName(h.broker)))
+		t.Name, h.queue, c.brokerName(h.broker)))
 }
 
 func (c *Conn) brokerName(broker []byte) string {
@@ -184,7 +185,7 @@ func (c *Conn) contentOf(h *sendHeader, body, props []byte) content {
 		bornMs: h.bornMs, born: c.peer, reconsumed: int32(h.reconsumed), body: body, props: props}
 }
 
-func (c *Conn) sendOne(now core.Now, h *sendHeader, g *group, q *queue) {
+func (c *Conn) sendOne(now core.Now, h *sendHeader, g *topology.Group, q *topology.Queue) {
 	m := c.contentOf(h, c.cmd.Body, h.props)
 	if m.prop(wire.PropUniqueKey) == nil {
 		m.props = wire.AppendProp(append(c.slab.take(len(m.props)+64), m.props...),
@@ -197,12 +198,12 @@ func (c *Conn) sendOne(now core.Now, h *sendHeader, g *group, q *queue) {
 	if c.detour(now, h, g, q, &m) {
 		return
 	}
-	c.enter(send{ask: c.ask(), queue: q, group: g, shown: q.id, count: 1, bytes: len(c.frame)},
+	c.enter(send{ask: c.ask(), queue: q, group: g, shown: q.ID, count: 1, bytes: len(c.frame)},
 		m.record(&c.slab))
 }
 
-func (c *Conn) sendBatch(now core.Now, h *sendHeader, g *group, q *queue) {
-	if len(q.topic) > 0 && q.topic[0] == '%' {
+func (c *Conn) sendBatch(now core.Now, h *sendHeader, g *topology.Group, q *topology.Queue) {
+	if len(q.Topic) > 0 && q.Topic[0] == '%' {
 		c.fail(wire.MessageIllegal, "a batch cannot be sent to a retry topic")
 		return
 	}
@@ -220,26 +221,26 @@ func (c *Conn) sendBatch(now core.Now, h *sendHeader, g *group, q *queue) {
 		c.fail(wire.MessageIllegal, err.Error())
 		return
 	}
-	c.enter(send{ask: c.ask(), queue: q, group: g, shown: q.id, count: len(records),
+	c.enter(send{ask: c.ask(), queue: q, group: g, shown: q.ID, count: len(records),
 		bytes: len(c.frame)}, records)
 }
 
 // enter appends records in this turn; who sent them is told.
 func (c *Conn) enter(s send, records []core.Record) {
-	stream := s.queue.stream.Load()
+	stream := s.queue.Stream.Load()
 	if stream == nil {
-		c.refuse(s, &core.Error{Op: "send", Name: s.queue.name, Kind: core.Unavailable,
+		c.refuse(s, &core.Error{Op: "send", Name: s.queue.Name, Kind: core.Unavailable,
 			Detail: "the queue is not known on this node yet"})
 		return
 	}
 	if c.f.away(stream) || c.f.waitsInVain(stream) {
-		c.refuse(s, &core.Error{Op: "send", Name: s.queue.name, Kind: core.NoLeader})
+		c.refuse(s, &core.Error{Op: "send", Name: s.queue.Name, Kind: core.NoLeader})
 		return
 	}
 	a := core.Append{Stream: stream.ID, Ack: core.AckCommit, Records: records,
 		WaitMax: c.f.o.SendWaitMax}
 	if !s.oneway || s.then != nil {
-		if s.group.elects() && s.until == 0 {
+		if s.group.Elects() && s.until == 0 {
 			s.tries, s.until = records, c.w.Now().Mono+c.f.o.SendWaitMax
 		}
 		a.To, a.Token = c, uint64(c.slot(s))
@@ -264,7 +265,7 @@ func (c *Conn) refuse(s send, err error) {
 		s.then(c.w.Now(), core.Appended{}, err)
 		return
 	}
-	c.failTo(s.ask, s.group.refused(err, false), err.Error())
+	c.failTo(s.ask, s.group.Refused(err, false), err.Error())
 }
 
 // Appended is told by the node's loop what became of a send.
@@ -284,8 +285,8 @@ func (c *Conn) Appended(token uint64, a core.Appended, err error) {
 		s.then(c.w.Now(), a, err)
 		c.endTurn(core.Now{})
 	case err != nil:
-		stream := s.queue.stream.Load()
-		c.failTo(s.ask, s.group.refused(err, stream != nil && !c.f.away(stream)), err.Error())
+		stream := s.queue.Stream.Load()
+		c.failTo(s.ask, s.group.Refused(err, stream != nil && !c.f.away(stream)), err.Error())
 	default:
 		c.sent(&s, &a)
 	}
@@ -315,7 +316,7 @@ func (c *Conn) retry(s send, err error) bool {
 
 // sent answers a send whose append holds.
 func (c *Conn) sent(s *send, a *core.Appended) {
-	code, remark := s.group.stored(a), ""
+	code, remark := s.group.Stored(a), ""
 	if code != wire.Success {
 		remark = "the message is stored by its master alone"
 	}
@@ -326,7 +327,7 @@ func (c *Conn) sent(s *send, a *core.Appended) {
 		if i > 0 {
 			ids = append(ids, ',')
 		}
-		ids = wire.AppendMessageID(ids, &c.local, wire.PhysicalOf(s.queue.number, int64(a.Base)+int64(i)))
+		ids = wire.AppendMessageID(ids, &c.local, wire.PhysicalOf(s.queue.Number, int64(a.Base)+int64(i)))
 	}
 	w.Bytes("msgId", ids)
 	w.Int("queueId", int64(s.shown))

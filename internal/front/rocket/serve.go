@@ -99,7 +99,7 @@ func (s *Service) listen(offset int, group string) {
 // ports opens the ports of groups for which this node has come to stand in. They
 // stay open: connections by them are the group's as long as they last.
 func (s *Service) ports() {
-	for _, p := range s.Ports() {
+	for _, p := range s.names.Ports() {
 		s.listen(p.Offset, p.Group)
 	}
 }

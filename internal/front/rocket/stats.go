@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"trine/internal/core"
+	"trine/internal/front/rocket/topology"
 	"trine/internal/front/rocket/wire"
 )
 
@@ -52,7 +53,7 @@ func (m *meter) tps() string {
 func (c *Conn) runtimeInfo(now core.Now) {
 	f := c.f
 	f.mu.RLock()
-	conns, groups, topics := len(f.members.conns), len(f.members.groups), len(f.topics)
+	conns, groups := len(f.members.conns), len(f.members.groups)
 	f.mu.RUnlock()
 	f.timeMu.Lock()
 	in, out, started := f.in.tps(), f.out.tps(), f.started
@@ -68,14 +69,14 @@ func (c *Conn) runtimeInfo(now core.Now) {
 		"sendThreadPoolQueueSize": "0", "pullThreadPoolQueueSize": "0", // nothing waits in pools here
 		"sendThreadPoolQueueHeadWaitTimeMills": "0", "pullThreadPoolQueueHeadWaitTimeMills": "0",
 		"clientConnections": n(int64(conns)), "consumerGroups": n(int64(groups)),
-		"topics":    n(int64(topics)),
-		"trineMode": string(f.group(c.group).Mode)}
+		"topics":    n(int64(len(f.view.Topics()))),
+		"trineMode": string(f.view.Group(c.group).Mode)}
 	c.reply(map[string]any{"table": table})
 }
 
 // ends is where a queue begins and ends, and when its last message was stored.
 type ends struct {
-	queue      *queue
+	queue      *topology.Queue
 	start, end core.Offset
 	last       core.Stamp
 	at         core.Offset // where a time is, if that was asked
@@ -84,7 +85,7 @@ type ends struct {
 
 // survey asks for the ends of queues, and for a time's place where stamp >= 0, and
 // calls done on the node's loop.
-func (f *Front) survey(qs []*queue, stamp core.Stamp, done func([]ends)) {
+func (f *Front) survey(qs []*topology.Queue, stamp core.Stamp, done func([]ends)) {
 	es := make([]ends, len(qs))
 	kinds := []core.FindKind{core.FindStart, core.FindEnd, core.FindLastest}
 	if stamp >= 0 {
@@ -97,7 +98,7 @@ func (f *Front) survey(qs []*queue, stamp core.Stamp, done func([]ends)) {
 	}
 	for i, q := range qs {
 		es[i].queue = q
-		st := q.stream.Load()
+		st := q.Stream.Load()
 		id := core.StreamID(0)
 		if st != nil {
 			id = st.ID
@@ -127,10 +128,10 @@ func (f *Front) survey(qs []*queue, stamp core.Stamp, done func([]ends)) {
 }
 
 // partQueues gives the queues of a topic at the asked broker name.
-func (c *Conn) partQueues(name string) []*queue {
-	if t := c.f.topicOf([]byte(name)); t != nil {
-		if p := t.part(c.brokerName(c.cmd.Get("bname"))); p != nil {
-			return p.queues
+func (c *Conn) partQueues(name string) []*topology.Queue {
+	if t := c.f.view.Topic([]byte(name)); t != nil {
+		if p := t.Part(c.brokerName(c.cmd.Get("bname"))); p != nil {
+			return p.Queues
 		}
 	}
 	return nil
@@ -151,7 +152,7 @@ func (c *Conn) replyTable(a ask, head string, es []ends, value func(b []byte, e 
 			if n++; n > 1 {
 				body = append(body, ',')
 			}
-			body = wire.AppendQueue(body, e.queue.group, e.queue.id, e.queue.topic)
+			body = wire.AppendQueue(body, e.queue.Group, e.queue.ID, e.queue.Topic)
 			body = value(append(body, ':'), e)
 		}
 		c.answerTo(a, wire.Success, "")
@@ -191,7 +192,7 @@ func (c *Conn) consumeStats(core.Now) {
 	if t := c.cmd.Str("topic"); t != "" {
 		topics = []string{t}
 	}
-	var qs []*queue
+	var qs []*topology.Queue
 	for _, t := range topics {
 		qs = append(qs, c.partQueues(t)...)
 	}
@@ -262,7 +263,7 @@ func (f *Front) tellReset(topic, group string, es []ends) {
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = wire.AppendQueue(body, es[i].queue.group, es[i].queue.id, topic)
+		body = wire.AppendQueue(body, es[i].queue.Group, es[i].queue.ID, topic)
 		body = strconv.AppendInt(append(body, ':'), int64(es[i].at), 10)
 	}
 	body = append(body, '}', '}')

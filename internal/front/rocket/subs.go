@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"trine/internal/core"
+	"trine/internal/front/rocket/topology"
 	"trine/internal/front/rocket/wire"
 )
 
@@ -72,11 +73,11 @@ func (f *Front) subChanged(d *core.Document) {
 func (c *Conn) updateSub(core.Now) {
 	s := newSub("")
 	if err := json.Unmarshal(c.cmd.Body, s); err != nil ||
-		checkTopicName(retryPrefix+s.Name) != nil || s.Name == "" {
+		topology.CheckName(topology.RetryPrefix+s.Name) != nil || s.Name == "" {
 		c.fail(wire.InvalidParameter, "the consumer group's settings cannot be read, or its name is none")
 		return
 	}
-	c.put(core.Change{Key: subPrefix + url.PathEscape(s.Name), Value: encode(s)})
+	c.put(core.Change{Key: subPrefix + url.PathEscape(s.Name), Value: topology.Encode(s)})
 }
 
 // allSubs takes code 201.

@@ -8,6 +8,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/core/record"
+	"trine/internal/front/rocket/topology"
 	"trine/internal/front/rocket/wire"
 )
 
@@ -35,7 +36,7 @@ type transactions struct {
 
 // halves is what the leader of one group's half topic knows.
 type halves struct {
-	half, op         *queue
+	half, op         *topology.Queue
 	epoch            core.Epoch
 	nextHalf, nextOp core.Offset
 	savedHalf        core.Offset
@@ -55,13 +56,13 @@ func (t *transactions) init(f *Front) { t.f, t.at = f, map[string]*halves{} }
 func (c *Conn) endTransaction(core.Now) {
 	a := c.ask()
 	number, offset := wire.PhysicalParts(c.cmd.Int("commitLogOffset", -1))
-	q := c.f.queueOf(number)
+	q := c.f.view.Queue(number)
 	verdict := c.cmd.Int("commitOrRollback", 0)
 	if verdict != wire.SysCommit && verdict != wire.SysRollback {
 		c.failTo(a, wire.Success, "") // not known yet: it is asked again
 		return
 	}
-	if q == nil || q.topic != halfTopic || q.stream.Load() == nil {
+	if q == nil || q.Topic != topology.HalfTopic || q.Stream.Load() == nil {
 		if !c.afterSync() {
 			c.fail(wire.SystemError, "find prepared transaction message failed")
 		}
@@ -69,7 +70,7 @@ func (c *Conn) endTransaction(core.Now) {
 	}
 	group := c.cmd.Str("producerGroup")
 	state := c.cmd.Int("tranStateTableOffset", offset)
-	c.f.fetch(q.stream.Load().ID, core.Offset(offset), func(m *content, _ core.Stamp, err error) {
+	c.f.fetch(q.Stream.Load().ID, core.Offset(offset), func(m *content, _ core.Stamp, err error) {
 		c.locked(func(now core.Now) {
 			switch {
 			case err != nil:
@@ -87,15 +88,15 @@ func (c *Conn) endTransaction(core.Now) {
 }
 
 // settle ends a transaction: its message goes where it belongs or nowhere.
-func (c *Conn) settle(a ask, half *queue, offset int64, m *content, commit bool) {
-	g := c.f.group(half.group)
+func (c *Conn) settle(a ask, half *topology.Queue, offset int64, m *content, commit bool) {
+	g := c.f.view.Group(half.Group)
 	done := func() {
 		op := content{body: strconv.AppendInt(nil, offset, 10), props: []byte("TAGS\x01d\x02"),
 			bornMs: int64(c.w.Now().Wall), born: c.peer}
 		s := send{ask: a, group: g, count: 1, then: func(_ core.Now, _ core.Appended, err error) {
 			c.outcome(a, err)
 		}}
-		c.enterAt(s, opTopic, 0, &op)
+		c.enterAt(s, topology.OpTopic, 0, &op)
 	}
 	if !commit {
 		done()
@@ -106,7 +107,7 @@ func (c *Conn) settle(a ask, half *queue, offset int64, m *content, commit bool)
 	m.props = wire.WithoutProps(nil, m.props, wire.PropRealTopic, wire.PropRealQueue, wire.PropTranMsg,
 		wire.PropCheckTimes)
 	m.sysFlag = m.sysFlag&^wire.SysRollback | wire.SysCommit
-	m.prepared = wire.PhysicalOf(half.number, offset)
+	m.prepared = wire.PhysicalOf(half.Number, offset)
 	s := send{ask: a, group: g, count: 1, then: func(_ core.Now, _ core.Appended, err error) {
 		if err != nil {
 			c.outcome(a, err)
@@ -119,16 +120,16 @@ func (c *Conn) settle(a ask, half *queue, offset int64, m *content, commit bool)
 
 // tick follows the half topics that this node leads and asks about what is due.
 func (t *transactions) tick(now core.Now) {
-	topic := t.f.topicOf([]byte(halfTopic))
+	topic := t.f.view.Topic([]byte(topology.HalfTopic))
 	if topic == nil {
 		return
 	}
 	self := t.f.core.Self().Node
 	var check, begin, ops []*halves
 	t.mu.Lock()
-	for _, p := range topic.parts {
-		q := p.queues[0]
-		st := q.stream.Load()
+	for _, p := range topic.Parts {
+		q := p.Queues[0]
+		st := q.Stream.Load()
 		if st == nil || st.Leader != self {
 			delete(t.at, p.Group)
 			continue
@@ -142,7 +143,7 @@ func (t *transactions) tick(now core.Now) {
 			continue
 		}
 		if h.op == nil && h.nextHalf >= 0 {
-			if h.op = t.f.queueAt(opTopic, p.Group, 0); h.op != nil {
+			if h.op = t.f.queueAt(topology.OpTopic, p.Group, 0); h.op != nil {
 				ops = append(ops, h)
 			}
 		}
@@ -168,7 +169,7 @@ func (t *transactions) begin(h *halves) {
 			return
 		}
 		at, _ := t.f.offsets.get(halfGroup, h.half)
-		op := t.f.queueAt(opTopic, h.half.group, 0)
+		op := t.f.queueAt(topology.OpTopic, h.half.Group, 0)
 		var opAt int64
 		if op != nil {
 			opAt, _ = t.f.offsets.get(halfGroup, op)
@@ -186,11 +187,11 @@ func (t *transactions) begin(h *halves) {
 func (t *transactions) followOps(h *halves) { t.follow(h, h.op, &h.nextOp, h.takeOp) }
 
 // follow reads a topic for as long as h counts; take is called under t.mu.
-func (t *transactions) follow(h *halves, q *queue, next *core.Offset,
+func (t *transactions) follow(h *halves, q *topology.Queue, next *core.Offset,
 	take func(at core.Offset, r *core.Record)) {
-	st := q.stream.Load()
+	st := q.Stream.Load()
 	t.mu.Lock()
-	current, from := t.at[h.half.group] == h, *next
+	current, from := t.at[h.half.Group] == h, *next
 	t.mu.Unlock()
 	if st == nil || !current {
 		return
@@ -214,7 +215,7 @@ func (t *transactions) follow(h *halves, q *queue, next *core.Offset,
 				}
 				return true
 			}); err != nil {
-				t.f.o.Log.Error("read transactions", "stream", q.name, "err", err)
+				t.f.o.Log.Error("read transactions", "stream", q.Name, "err", err)
 			}
 		}
 		t.save(h)
@@ -258,7 +259,7 @@ func (t *transactions) save(h *halves) {
 	h.savedHalf = h.nextHalf
 	var rs []core.Record
 	for _, p := range []struct {
-		q  *queue
+		q  *topology.Queue
 		at core.Offset
 	}{{h.op, h.nextOp}, {h.half, h.nextHalf}} {
 		rs = append(rs, core.Record{Stamp: -1, Key: offsetKey(nil, []byte(halfGroup), p.q),
@@ -286,7 +287,7 @@ func (t *transactions) check(h *halves, now core.Now) {
 	t.mu.Unlock()
 	slices.Sort(due)
 	slices.Sort(last)
-	st := h.half.stream.Load()
+	st := h.half.Stream.Load()
 	for _, at := range due {
 		if st != nil {
 			t.f.fetch(st.ID, at, func(m *content, stamp core.Stamp, err error) {
@@ -302,7 +303,7 @@ func (t *transactions) check(h *halves, now core.Now) {
 }
 
 // ask sends CheckTransaction to one producer of the message's group.
-func (t *transactions) ask(q *queue, at core.Offset, stamp core.Stamp, m *content) {
+func (t *transactions) ask(q *topology.Queue, at core.Offset, stamp core.Stamp, m *content) {
 	group := string(m.prop(wire.PropProducerGroup))
 	topic, key := string(m.prop(wire.PropRealTopic)), string(m.prop(wire.PropUniqueKey))
 	for _, c := range t.f.producersOf(group) {
@@ -333,14 +334,15 @@ func (t *transactions) ask(q *queue, at core.Offset, stamp core.Stamp, m *conten
 func (t *transactions) giveUp(h *halves, at core.Offset) {
 	op := content{body: strconv.AppendInt(nil, int64(at), 10), props: []byte("TAGS\x01d\x02"),
 		bornMs: int64(t.f.clock().Wall)}
-	t.f.o.Log.Warn("transaction given up: no producer knew its outcome", "group", h.half.group,
+	t.f.o.Log.Warn("transaction given up: no producer knew its outcome", "group", h.half.Group,
 		"offset", at)
-	t.f.ensure(&change{topic: opTopic, grow: true, wishes: []wish{systemWish(opTopic, h.half.group)}},
+	t.f.view.Ensure(&topology.Change{Topic: topology.OpTopic, Grow: true,
+		Wishes: []topology.Wish{systemWish(topology.OpTopic, h.half.Group)}},
 		func(err error) {
-			q := t.f.queueAt(opTopic, h.half.group, 0)
+			q := t.f.queueAt(topology.OpTopic, h.half.Group, 0)
 			if err != nil || q == nil {
 				return // it is due again in checkEvery
 			}
-			t.f.core.Log().Append([]core.Append{{Stream: q.stream.Load().ID, Records: op.record(&slab{})}})
+			t.f.core.Log().Append([]core.Append{{Stream: q.Stream.Load().ID, Records: op.record(&slab{})}})
 		})
 }

@@ -1,4 +1,4 @@
-package rocket
+package topology
 
 import (
 	"fmt"
@@ -28,8 +28,8 @@ type GroupConf struct {
 	Promote bool          `json:"promote,omitempty"` // sync, strict: an in-sync slave takes over
 }
 
-// policy gives the policy of a group's queues.
-func (g *GroupConf) policy() core.Policy {
+// Policy gives the policy of a group's queues.
+func (g *GroupConf) Policy() core.Policy {
 	flush := core.FlushLazy
 	if g.Flush {
 		flush = core.FlushEach
@@ -58,8 +58,8 @@ func (g *GroupConf) policy() core.Policy {
 	return core.Single(flush)
 }
 
-// check refuses what is no mode.
-func (g *GroupConf) check() error {
+// Check refuses what is no mode.
+func (g *GroupConf) Check() error {
 	bad := func(format string, a ...any) error {
 		return &core.Error{Op: "set broker group", Kind: core.Invalid, Detail: fmt.Sprintf(format, a...)}
 	}
@@ -78,26 +78,26 @@ func (g *GroupConf) check() error {
 	if g.Promote && g.Mode != ModeSync && g.Mode != ModeStrict {
 		return bad("promotion is for the modes sync and strict")
 	}
-	return g.policy().Check()
+	return g.Policy().Check()
 }
 
-// elects says whether another node takes over without its operator.
-func (g *GroupConf) elects() bool { return g.policy().Election != core.ElectNone }
+// Elects says whether another node takes over without its operator.
+func (g *GroupConf) Elects() bool { return g.Policy().Election != core.ElectNone }
 
-// stored gives the code of an append that holds: a master of mode sync that was
+// Stored gives the code of an append that holds: a master of mode sync that was
 // alone says so, as a soft acknowledgement.
-func (g *GroupConf) stored(a *core.Appended) int {
+func (g *GroupConf) Stored(a *core.Appended) int {
 	if g.Mode == ModeSync && a.InSync < 2 {
 		return wire.SlaveNotAvailable
 	}
 	return wire.Success
 }
 
-// refused gives the code of an append whose outcome is an error. What may be tried
+// Refused gives the code of an append whose outcome is an error. What may be tried
 // elsewhere is SERVICE_NOT_AVAILABLE, the one code on which every client's producer
 // retries; it never says that a message was stored unless it was, apart from
 // mode sync, whose soft answer FLUSH_SLAVE_TIMEOUT means just this doubt.
-func (g *GroupConf) refused(err error, leads bool) int {
+func (g *GroupConf) Refused(err error, leads bool) int {
 	switch core.KindOf(err) {
 	case core.TooLarge, core.Invalid:
 		return wire.MessageIllegal
@@ -113,16 +113,10 @@ func (g *GroupConf) refused(err error, leads bool) int {
 
 // The rules of what is kept.
 const (
-	keepMs       = 72 * 3600 * 1000 // fileReservedTime
-	queuesAuto   = 4                // of a topic that creates itself, a group
-	queuesTBW102 = 8                // what the template topic offers
-	queuesMax    = 1024             // a group and topic
+	keepMs         = 72 * 3600 * 1000 // fileReservedTime
+	queuesAuto     = 4                // of a topic that creates itself, a group
+	QueuesTemplate = 8                // what the template topic offers
+	queuesMax      = 1024             // a group and topic
 )
 
 func keepOf() core.Keep { return core.Keep{MsMax: keepMs} }
-
-// offsetsDefinition is the stream of consumers' offsets.
-func offsetsDefinition() core.Definition {
-	return core.Definition{Name: offsetsName, Policy: core.Majority(3),
-		Keep: core.Keep{Compact: true, TombstoneMs: 24 * 3600 * 1000, SegmentBytes: 16 << 20}}
-}
