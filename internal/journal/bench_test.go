@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"trine/internal/core"
+	"trine/internal/journal/format"
 	"trine/internal/journal/vfs"
 )
 
@@ -62,7 +63,7 @@ func BenchmarkWriteEach(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			data := batchOf(0, 1, 1, 1000-batchHeader, 1000)
+			data := batchOf(0, 1, 1, 1000-format.BatchHeader, 1000)
 			ws := make([]core.Write, n)
 			b.ReportAllocs()
 			b.SetBytes(int64(n * len(data)))

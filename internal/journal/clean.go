@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"trine/internal/core"
+	"trine/internal/journal/format"
 	"trine/internal/journal/vfs"
 )
 
@@ -158,23 +159,22 @@ func (j *Journal) flushOpen(s *stream) error {
 	if gone {
 		return nil
 	}
-	j.own.reset()
+	j.own.Reset()
 	if q.file == p.file && p.kind != 0 && (known == nil || known.end < p.end) {
-		j.own.add(head{stream: s.id, kind: noteFlushed}, flushedNote(&p, false))
+		j.own.Add(format.Head{Stream: s.id, Kind: format.NoteFlushed}, flushedNote(&p, false))
 	}
 	if filled.kind != 0 && qf.file == filled.file && qf.end == filled.end {
 		filled.flags &^= partOpen // it begins another where it goes on
-		j.own.add(head{stream: s.id, kind: noteFlushed}, flushedNote(&filled, true))
+		j.own.Add(format.Head{Stream: s.id, Kind: format.NoteFlushed}, flushedNote(&filled, true))
 	}
 	if cp != nil && (p.kind == 0 || cp.Index <= p.last) {
-		j.own.add(head{stream: s.id, kind: noteCheckpoint}, encodeCheckpoint(cp))
+		j.own.Add(format.Head{Stream: s.id, Kind: format.NoteCheckpoint}, format.EncodeCheckpoint(cp))
 	}
 	if rec != nil {
-		j.own.add(head{stream: s.id, kind: noteReclaim}, noteData(func(e *encoder) {
-			e.reclaim(rec)
-		}))
+		wanted := format.NoteData(func(e *format.Encoder) { e.Reclaim(rec) })
+		j.own.Add(format.Head{Stream: s.id, Kind: format.NoteReclaim}, wanted)
 	}
-	if j.own.empty() {
+	if j.own.Empty() {
 		return nil
 	}
 	if err := j.commit(&j.own); err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/core/record"
+	"trine/internal/journal/format"
 )
 
 // keysMax bounds the keys that one compaction keeps in mind. Where there are more, it
@@ -72,8 +73,8 @@ func (j *Journal) compact(s *stream, now core.Stamp) (bool, error) {
 	}
 	j.ownMu.Lock()
 	defer j.ownMu.Unlock()
-	j.own.reset()
-	j.own.add(head{stream: s.id, kind: noteCleaned, index: c.through}, nil)
+	j.own.Reset()
+	j.own.Add(format.Head{Stream: s.id, Kind: format.NoteCleaned, Index: c.through}, nil)
 	return true, j.commit(&j.own)
 }
 
@@ -89,12 +90,12 @@ func (c *compaction) learn() error {
 	for i := range c.parts {
 		p := &c.parts[i]
 		var bad error
-		err := c.j.entriesOf(c.s, p, func(h *head, data []byte) bool {
+		err := c.j.entriesOf(c.s, p, func(h *format.Head, data []byte) bool {
 			if len(c.last) >= keysMax {
 				return false
 			}
 			if bad = c.keys(h, data); bad == nil {
-				c.through = h.index
+				c.through = h.Index
 			}
 			return bad == nil
 		})
@@ -112,7 +113,7 @@ func (c *compaction) learn() error {
 	return nil
 }
 
-func (c *compaction) keys(h *head, data []byte) error {
+func (c *compaction) keys(h *format.Head, data []byte) error {
 	if !compactable(h, data) {
 		return nil
 	}
@@ -125,8 +126,8 @@ func (c *compaction) keys(h *head, data []byte) error {
 }
 
 // compactable says whether a batch's keys count.
-func compactable(h *head, data []byte) bool {
-	if h.kind != uint8(core.EntryBatch) {
+func compactable(h *format.Head, data []byte) bool {
+	if h.Kind != uint8(core.EntryBatch) {
 		return false
 	}
 	b, err := record.Parse(data)
@@ -134,11 +135,11 @@ func compactable(h *head, data []byte) bool {
 }
 
 // filter gives what is left of an entry's data, nil for nothing.
-func (c *compaction) filter(h *head, data []byte) ([]byte, error) {
-	if h.kind != uint8(core.EntryBatch) {
+func (c *compaction) filter(h *format.Head, data []byte) ([]byte, error) {
+	if h.Kind != uint8(core.EntryBatch) {
 		return nil, nil // below the checkpoint nobody reads it
 	}
-	if h.index > c.through || !compactable(h, data) {
+	if h.Index > c.through || !compactable(h, data) {
 		return data, nil
 	}
 	total, left := 0, 0
@@ -152,7 +153,7 @@ func (c *compaction) filter(h *head, data []byte) ([]byte, error) {
 	}
 	thin, err := record.Filter(data, keep)
 	if err != nil {
-		return nil, fmt.Errorf("compact entry %d: %w", h.index, err)
+		return nil, fmt.Errorf("compact entry %d: %w", h.Index, err)
 	}
 	switch left {
 	case total:
@@ -163,7 +164,7 @@ func (c *compaction) filter(h *head, data []byte) ([]byte, error) {
 	return thin, nil
 }
 
-func (c *compaction) wants(h *head, o core.Offset, r *core.Record) bool {
+func (c *compaction) wants(h *format.Head, o core.Offset, r *core.Record) bool {
 	if r.Key == nil {
 		return true
 	}
@@ -171,11 +172,11 @@ func (c *compaction) wants(h *head, o core.Offset, r *core.Record) bool {
 		return false
 	}
 	old := r.Stamp >= 0 && r.Stamp < c.now-core.Stamp(c.keep.TombstoneMs)
-	return r.Value != nil || h.index > c.cleaned || !old
+	return r.Value != nil || h.Index > c.cleaned || !old
 }
 
 // entriesOf gives fn the entries of one part.
-func (j *Journal) entriesOf(s *stream, p *part, fn func(*head, []byte) bool) error {
+func (j *Journal) entriesOf(s *stream, p *part, fn func(*format.Head, []byte) bool) error {
 	j.mu.Lock()
 	h := j.pin(p.kind, p.file)
 	j.mu.Unlock()

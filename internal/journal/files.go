@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"trine/internal/core"
+	"trine/internal/journal/format"
 	"trine/internal/journal/vfs"
 )
 
@@ -38,7 +39,7 @@ func fileHead(magic uint32, disk core.DiskID, number uint64, s core.StreamID) []
 	be.PutUint64(b[8:], uint64(disk))
 	be.PutUint64(b[16:], number)
 	be.PutUint64(b[24:], uint64(s))
-	be.PutUint32(b[60:], crc32.Checksum(b[:60], castagnoli))
+	be.PutUint32(b[60:], crc32.Checksum(b[:60], format.Castagnoli))
 	return b
 }
 
@@ -51,7 +52,7 @@ func checkFileHead(f vfs.File, magic uint32, disk core.DiskID, number uint64) er
 	switch err := vfs.ReadFull(f, b, 0); {
 	case err != nil:
 		return err
-	case be.Uint32(b[60:]) != crc32.Checksum(b[:60], castagnoli):
+	case be.Uint32(b[60:]) != crc32.Checksum(b[:60], format.Castagnoli):
 		return errHead
 	case be.Uint32(b) != magic:
 		return fmt.Errorf("it is another sort of file")

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"trine/internal/core"
+	"trine/internal/journal/format"
 	"trine/internal/journal/vfs"
 )
 
@@ -139,7 +140,7 @@ func needed(j *Journal, name string, at int64) bool {
 	case strings.HasSuffix(name, ".wal"):
 		for _, f := range j.logs {
 			if f.name == name {
-				return at >= logDataStart && at < f.end
+				return at >= format.LogDataStart && at < f.end
 			}
 		}
 		return false

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"trine/internal/core"
+	"trine/internal/journal/format"
 	"trine/internal/journal/vfs"
 )
 
@@ -22,7 +23,7 @@ func tiny() Options {
 
 // batchOf makes a batch of n records whose values fill size bytes together.
 func batchOf(base core.Offset, epoch core.Epoch, n int32, size int, stamp core.Stamp) []byte {
-	b := make([]byte, batchHeader+size)
+	b := make([]byte, format.BatchHeader+size)
 	be := binary.BigEndian
 	be.PutUint64(b, uint64(base))
 	be.PutUint32(b[8:], uint32(len(b)-12))
@@ -32,10 +33,10 @@ func batchOf(base core.Offset, epoch core.Epoch, n int32, size int, stamp core.S
 	be.PutUint64(b[27:], uint64(stamp))
 	be.PutUint64(b[35:], uint64(stamp))
 	be.PutUint32(b[57:], uint32(n))
-	for i := batchHeader; i < len(b); i++ {
+	for i := format.BatchHeader; i < len(b); i++ {
 		b[i] = byte(int(base)*7 + int(epoch) + i)
 	}
-	be.PutUint32(b[17:], crc32.Checksum(b[21:], castagnoli))
+	be.PutUint32(b[17:], crc32.Checksum(b[21:], format.Castagnoli))
 	return b
 }
 

@@ -9,6 +9,7 @@ import (
 	"path"
 
 	"trine/internal/core"
+	"trine/internal/journal/format"
 	"trine/internal/journal/vfs"
 )
 
@@ -38,7 +39,7 @@ const (
 
 // card closes 64 bytes with their CRC and doubles them.
 func card(b []byte) []byte {
-	binary.BigEndian.PutUint32(b[60:], crc32.Checksum(b[:60], castagnoli))
+	binary.BigEndian.PutUint32(b[60:], crc32.Checksum(b[:60], format.Castagnoli))
 	out := make([]byte, cardAgain+cardBytes)
 	copy(out, b)
 	copy(out[cardAgain:], b)
@@ -58,7 +59,7 @@ func (j *Journal) readCard(name string, magic uint32) (b []byte, err error) {
 			continue
 		}
 		c := full[at : at+cardBytes]
-		sum := binary.BigEndian.Uint32(c[60:]) == crc32.Checksum(c[:60], castagnoli)
+		sum := binary.BigEndian.Uint32(c[60:]) == crc32.Checksum(c[:60], format.Castagnoli)
 		if sum && binary.BigEndian.Uint32(c) == magic {
 			b = c
 			continue

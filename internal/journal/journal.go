@@ -203,7 +203,7 @@ func (j *Journal) Rest() error {
 	}
 	j.ownMu.Lock()
 	defer j.ownMu.Unlock()
-	j.own.reset()
+	j.own.Reset()
 	return j.commit(&j.own)
 }
 

@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"trine/internal/core"
+	"trine/internal/journal/format"
 	"trine/internal/journal/vfs"
 )
 
@@ -107,7 +108,7 @@ func (r *round) plan(w *core.Write) error {
 	lw, s := &r.writes[len(r.writes)-1], r.stream(w.Stream)
 	r.ids[len(r.writes)-1] = append(r.ids[len(r.writes)-1], w)
 	if w.Remove {
-		lw.add(head{stream: w.Stream, kind: noteRemove}, nil)
+		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteRemove}, nil)
 		s.tip, s.tipCP, s.tipKnown = 0, 0, false
 		r.end(lazyList{w.Stream, false})
 		r.end(lazyList{w.Stream, true})
@@ -121,14 +122,15 @@ func (r *round) plan(w *core.Write) error {
 		}
 		r.end(lazyList{w.Stream, false})
 		r.end(lazyList{w.Stream, true})
-		lw.add(head{stream: w.Stream, kind: noteInstall}, encodeCheckpoint(w.Install))
+		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteInstall}, format.EncodeCheckpoint(w.Install))
 		s.tip, s.tipCP = w.Install.Index, w.Install.Index
 	}
 	if w.Cut != 0 && w.Cut <= s.tip {
 		if err := r.closeOpen(s, lw, false); err != nil {
 			return err
 		}
-		lw.add(head{stream: w.Stream, kind: noteCut, index: w.Cut, base: r.j.baseAt(s, w.Cut)}, nil)
+		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteCut, Index: w.Cut,
+			Base: r.j.baseAt(s, w.Cut)}, nil)
 		s.tip = w.Cut - 1
 	}
 	r.notes(lw, w)
@@ -172,11 +174,11 @@ func (r *round) segment(s *stream, lw *logWrite, w *core.Write) error {
 	}
 	r.newFile = true
 	e := &w.Entries[0]
-	lw.add(head{stream: s.id, kind: noteSegment}, noteData(func(enc *encoder) {
-		enc.uint(n)
-		enc.int(int64(e.Index))
-		enc.int(int64(e.Base))
-		enc.bool(w.Fill)
+	lw.Add(format.Head{Stream: s.id, Kind: format.NoteSegment}, format.NoteData(func(enc *format.Encoder) {
+		enc.Uint(n)
+		enc.Int(int64(e.Index))
+		enc.Int(int64(e.Base))
+		enc.Bool(w.Fill)
 	}))
 	r.j.mu.Lock()
 	s.roll = false
@@ -209,7 +211,7 @@ func (g *group) closeOpen(s *stream, lw *logWrite, fill bool) error {
 		return err
 	}
 	p.flags &^= partOpen
-	lw.add(head{stream: s.id, kind: noteFlushed}, flushedNote(&p, fill))
+	lw.Add(format.Head{Stream: s.id, Kind: format.NoteFlushed}, flushedNote(&p, fill))
 	return nil
 }
 
@@ -222,9 +224,9 @@ func (g *group) end(l lazyList) {
 }
 
 func flushedNote(p *part, fill bool) []byte {
-	return noteData(func(e *encoder) {
-		e.part(p)
-		e.bool(fill)
+	return format.NoteData(func(e *format.Encoder) {
+		putPart(e, p)
+		e.Bool(fill)
 	})
 }
 
@@ -307,7 +309,7 @@ func (g *group) takeRoad(s *stream, lw *logWrite, w *core.Write, road core.Flush
 			}
 		}
 	}
-	lw.add(head{stream: s.id, kind: noteRoad, count: int32(road)}, nil)
+	lw.Add(format.Head{Stream: s.id, Kind: format.NoteRoad, Count: int32(road)}, nil)
 	s.tipRoad, s.tipKnown = road, true
 	return nil
 }
@@ -361,11 +363,11 @@ func (r *round) append(s *stream, w *core.Write) error {
 	}
 	flags := uint8(0)
 	if w.Fill {
-		flags = flagFill
+		flags = format.FlagFill
 	}
 	b := r.buf[:0]
 	for i := range w.Entries {
-		b = appendEntry(b, s.id, &w.Entries[i], flags)
+		b = format.AppendEntry(b, s.id, &w.Entries[i], flags)
 	}
 	if r.buf = b; cap(b) > splitBytes {
 		r.buf = nil
@@ -395,9 +397,9 @@ func (r *round) append(s *stream, w *core.Write) error {
 	defer j.mu.Unlock()
 	j.stats.SegmentBytes += int64(len(b))
 	for len(b) > 0 {
-		hd, _ := parseHead(b)
-		s.entered(&hd, b[headBytes:hd.size()], place{inSegment, number, pos})
-		b, pos = b[hd.size():], pos+hd.size()
+		hd, _ := format.ParseHead(b)
+		s.entered(&hd, b[format.HeadBytes:hd.Size()], place{inSegment, number, pos})
+		b, pos = b[hd.Size():], pos+hd.Size()
 	}
 	s.known = true
 	j.wait(s) // to be flushed when it rests

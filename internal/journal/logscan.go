@@ -7,35 +7,8 @@ import (
 	"hash/crc32"
 
 	"trine/internal/core"
+	"trine/internal/journal/format"
 )
-
-// writeHead is the head of one write of the log.
-type writeHead struct {
-	gen, seq, flushed       uint64
-	pos                     int64
-	payload, frames, stream uint32
-	body                    uint32
-}
-
-func (w *writeHead) size() int64 {
-	return writeHeadBytes + (int64(w.payload)+7)&^7 + trailerBytes + 8*int64(w.stream)
-}
-
-// parseWriteHead reads the head at pos of file b, where it is one of generation gen.
-func parseWriteHead(b []byte, pos int64, gen uint64) (w writeHead, ok bool) {
-	if int64(len(b))-pos < writeHeadBytes {
-		return w, false
-	}
-	h := b[pos : pos+writeHeadBytes]
-	be := binary.BigEndian
-	if be.Uint32(h) != writeMagic || be.Uint32(h[60:]) != crc32.Checksum(h[:60], castagnoli) {
-		return w, false
-	}
-	w = writeHead{gen: be.Uint64(h[8:]), seq: be.Uint64(h[16:]), flushed: be.Uint64(h[24:]),
-		pos: int64(be.Uint64(h[32:])), payload: be.Uint32(h[40:]), frames: be.Uint32(h[44:]),
-		stream: be.Uint32(h[48:]), body: be.Uint32(h[52:])}
-	return w, w.pos == pos && (gen == 0 || w.gen == gen)
-}
 
 // logScan reads one file of the log.
 type logScan struct {
@@ -48,14 +21,14 @@ type logScan struct {
 
 // run shows all writes of the file, and tells damage from a torn tail.
 func (c *logScan) run() {
-	pos := int64(logDataStart)
+	pos := int64(format.LogDataStart)
 	for {
-		w, head := parseWriteHead(c.b, pos, c.f.gen)
-		head = head && w.seq == c.next
-		if head && pos+w.size() <= int64(len(c.b)) && c.whole(&w) {
-			c.j.show(c.f, pos+writeHeadBytes, c.frames(&w), w.seq)
+		w, head := format.ParseWriteHead(c.b, pos, c.f.gen)
+		head = head && w.Seq == c.next
+		if head && pos+w.Size() <= int64(len(c.b)) && c.whole(&w) {
+			c.j.show(c.f, pos+format.WriteHeadBytes, c.frames(&w), w.Seq)
 			c.next++
-			pos += w.size()
+			pos += w.Size()
 			continue
 		}
 		at, later, witness := c.later(pos)
@@ -66,10 +39,10 @@ func (c *logScan) run() {
 			c.torn(pos)
 			break
 		}
-		if head && pos+w.size() <= int64(len(c.b)) {
+		if head && pos+w.Size() <= int64(len(c.b)) {
 			c.damaged(&w)
 			c.next++
-			pos += w.size()
+			pos += w.Size()
 			continue
 		}
 		c.lost(pos, at)
@@ -82,64 +55,37 @@ func (c *logScan) run() {
 	c.f.end = pos
 }
 
-func (c *logScan) frames(w *writeHead) []byte {
-	return c.b[w.pos+writeHeadBytes : w.pos+writeHeadBytes+int64(w.payload)]
+func (c *logScan) frames(w *format.WriteHead) []byte {
+	return c.b[w.Pos+format.WriteHeadBytes : w.Pos+format.WriteHeadBytes+int64(w.Payload)]
 }
 
 // whole says whether all of a write is there. Of a trailer alone nothing depends, so
 // that it is only reported.
-func (c *logScan) whole(w *writeHead) bool {
-	padded := (int64(w.payload) + 7) &^ 7
-	body := c.b[w.pos+writeHeadBytes:][:padded]
-	if crc32.Checksum(body, castagnoli) != w.body {
+func (c *logScan) whole(w *format.WriteHead) bool {
+	padded := (int64(w.Payload) + 7) &^ 7
+	body := c.b[w.Pos+format.WriteHeadBytes:][:padded]
+	if crc32.Checksum(body, format.Castagnoli) != w.Body {
 		return false
 	}
-	if _, ok := parseTrailer(c.b[w.pos+writeHeadBytes+padded : w.pos+w.size()]); !ok {
+	if _, ok := format.ParseTrailer(c.b[w.Pos+format.WriteHeadBytes+padded : w.Pos+w.Size()]); !ok {
 		c.j.report.Damage = append(c.j.report.Damage, (&Damage{c.f.name,
-			w.pos + writeHeadBytes + padded, errors.New("a trailer's CRC does not fit")}).Error())
+			w.Pos + format.WriteHeadBytes + padded, errors.New("a trailer's CRC does not fit")}).Error())
 	}
 	return true
-}
-
-// parseTrailer reads a trailer that fills b.
-func parseTrailer(b []byte) (streams []core.StreamID, ok bool) {
-	be := binary.BigEndian
-	n := len(b)
-	if n < trailerBytes || be.Uint32(b) != trailerMagic ||
-		crc32.Checksum(b[:n-4], castagnoli) != be.Uint32(b[n-4:]) ||
-		int64(be.Uint32(b[4:]))*8+trailerBytes != int64(n) {
-		return nil, false
-	}
-	for at := 16; at < n-8; at += 8 {
-		streams = append(streams, core.StreamID(be.Uint64(b[at:])))
-	}
-	return streams, true
-}
-
-// trailerBefore finds the trailer that ends at pos.
-func trailerBefore(b []byte, pos int64) ([]core.StreamID, bool) {
-	if pos < logDataStart+trailerBytes {
-		return nil, false
-	}
-	size := int64(binary.BigEndian.Uint32(b[pos-8:]))*8 + trailerBytes
-	if size > pos-logDataStart {
-		return nil, false
-	}
-	return parseTrailer(b[pos-size : pos])
 }
 
 // later looks for the next write of this generation behind a bad one. witness says
 // that some later write knows the bad one to have been flushed.
 func (c *logScan) later(pos int64) (at int64, seq uint64, witness bool) {
-	for q := pos + 8; q+writeHeadBytes <= int64(len(c.b)); q += 8 {
-		w, ok := parseWriteHead(c.b, q, c.f.gen)
-		if !ok || w.seq <= c.next {
+	for q := pos + 8; q+format.WriteHeadBytes <= int64(len(c.b)); q += 8 {
+		w, ok := format.ParseWriteHead(c.b, q, c.f.gen)
+		if !ok || w.Seq <= c.next {
 			continue
 		}
 		if at == 0 {
-			at, seq = q, w.seq
+			at, seq = q, w.Seq
 		}
-		if w.flushed >= c.next {
+		if w.Flushed >= c.next {
 			return at, seq, true
 		}
 	}
@@ -153,7 +99,7 @@ func (c *logScan) torn(pos int64) {
 	}
 	be := binary.BigEndian
 	like := 0
-	for _, fits := range []bool{be.Uint32(c.b[pos:]) == writeMagic,
+	for _, fits := range []bool{be.Uint32(c.b[pos:]) == format.WriteMagic,
 		be.Uint64(c.b[pos+8:]) == c.f.gen, be.Uint64(c.b[pos+16:]) == c.next} {
 		if fits {
 			like++
@@ -168,22 +114,22 @@ func (c *logScan) torn(pos int64) {
 
 // damaged takes from a write that was flushed what is still whole, and blames its
 // streams for the rest.
-func (c *logScan) damaged(w *writeHead) {
-	padded := (int64(w.payload) + 7) &^ 7
-	streams, known := parseTrailer(c.b[w.pos+writeHeadBytes+padded : w.pos+w.size()])
-	at, b := w.pos+writeHeadBytes, c.frames(w)
+func (c *logScan) damaged(w *format.WriteHead) {
+	padded := (int64(w.Payload) + 7) &^ 7
+	streams, known := format.ParseTrailer(c.b[w.Pos+format.WriteHeadBytes+padded : w.Pos+w.Size()])
+	at, b := w.Pos+format.WriteHeadBytes, c.frames(w)
 	for len(b) > 0 {
-		h, _, err := parseFrame(b)
+		h, _, err := format.ParseFrame(b)
 		if err == nil {
-			c.j.show(c.f, at, b[:h.size()], w.seq)
-			at, b = at+h.size(), b[h.size():]
+			c.j.show(c.f, at, b[:h.Size()], w.Seq)
+			at, b = at+h.Size(), b[h.Size():]
 			continue
 		}
 		d := &Damage{c.f.name, at, err}
-		if h.size() > headBytes-1 && h.stream != 0 && int64(len(b)) >= h.size() &&
-			(int64(len(b)) == h.size() || frameAt(b[h.size():])) && (!known || has(streams, h.stream)) {
-			c.j.blame(d, h.stream)
-			at, b = at+h.size(), b[h.size():]
+		if h.Size() > format.HeadBytes-1 && h.Stream != 0 && int64(len(b)) >= h.Size() &&
+			(int64(len(b)) == h.Size() || frameAt(b[h.Size():])) && (!known || has(streams, h.Stream)) {
+			c.j.blame(d, h.Stream)
+			at, b = at+h.Size(), b[h.Size():]
 			continue
 		}
 		if known {
@@ -193,11 +139,11 @@ func (c *logScan) damaged(w *writeHead) {
 		}
 		return
 	}
-	c.j.note(&Damage{c.f.name, w.pos, errors.New("a write's CRC does not fit")})
+	c.j.note(&Damage{c.f.name, w.Pos, errors.New("a write's CRC does not fit")})
 }
 
 func frameAt(b []byte) bool {
-	_, _, err := parseFrame(b)
+	_, _, err := format.ParseFrame(b)
 	return err == nil
 }
 
@@ -214,9 +160,9 @@ func has(ss []core.StreamID, s core.StreamID) bool {
 func (c *logScan) lost(pos, at int64) {
 	d := &Damage{c.f.name, pos, errors.New("a flushed write cannot be read")}
 	if at > 0 && c.one(pos, at) {
-		if streams, ok := trailerBefore(c.b, at); ok {
+		if streams, ok := format.TrailerBefore(c.b, at); ok {
 			c.j.note(d)
-			if !c.salvage(pos, at-trailerSize(len(streams))) {
+			if !c.salvage(pos, at-format.TrailerSize(len(streams))) {
 				c.j.blame(d, streams...)
 			}
 			return
@@ -227,26 +173,24 @@ func (c *logScan) lost(pos, at int64) {
 
 // one says whether a single write lies between pos and at.
 func (c *logScan) one(pos, at int64) bool {
-	w, ok := parseWriteHead(c.b, at, c.f.gen)
-	return ok && w.seq == c.next+1
+	w, ok := format.ParseWriteHead(c.b, at, c.f.gen)
+	return ok && w.Seq == c.next+1
 }
 
 // salvage shows the frames of a write whose head is lost. It says whether they are
 // all there, up to the trailer.
 func (c *logScan) salvage(pos, trailer int64) bool {
-	at := pos + writeHeadBytes
-	for at < trailer && trailer-at >= headBytes {
-		h, _, err := parseFrame(c.b[at:trailer])
+	at := pos + format.WriteHeadBytes
+	for at < trailer && trailer-at >= format.HeadBytes {
+		h, _, err := format.ParseFrame(c.b[at:trailer])
 		if err != nil {
 			return false
 		}
-		c.j.show(c.f, at, c.b[at:at+h.size()], c.next)
-		at += h.size()
+		c.j.show(c.f, at, c.b[at:at+h.Size()], c.next)
+		at += h.Size()
 	}
 	return (at+7)&^7 == trailer
 }
-
-func trailerSize(streams int) int64 { return trailerBytes + 8*int64(streams) }
 
 // note reports damage that costs no stream anything.
 func (j *Journal) note(d *Damage) { j.report.Damage = append(j.report.Damage, d.Error()) }

@@ -5,6 +5,7 @@ import (
 	"path"
 
 	"trine/internal/core"
+	"trine/internal/journal/format"
 )
 
 // copyAll copies what is wanted.
@@ -42,7 +43,8 @@ func (r *recycling) checkpoint(m *move) error {
 	if err != nil {
 		return err
 	}
-	m.cpNew, err = r.pack.add(head{stream: m.s.id, kind: noteCheckpoint}, encodeCheckpoint(c))
+	m.cpNew, err = r.pack.add(format.Head{Stream: m.s.id, Kind: format.NoteCheckpoint},
+		format.EncodeCheckpoint(c))
 	return err
 }
 
@@ -61,7 +63,7 @@ func (r *recycling) copy(m *move, u *run) error {
 		out.own = true
 	}
 	for i := range u.old {
-		err := r.j.entriesOf(m.s, &u.old[i], func(h *head, data []byte) bool {
+		err := r.j.entriesOf(m.s, &u.old[i], func(h *format.Head, data []byte) bool {
 			if m.keep.wants(h) {
 				out.add(h, data)
 			}
@@ -96,10 +98,10 @@ type copyOut struct {
 	err error
 }
 
-func (o *copyOut) add(h *head, data []byte) {
+func (o *copyOut) add(h *format.Head, data []byte) {
 	c := *h
-	c.flags, c.length = 0, uint32(len(data))
-	o.r.copied += h.size()
+	c.Flags, c.Length = 0, uint32(len(data))
+	o.r.copied += h.Size()
 	if !o.own {
 		at, err := o.r.pack.add(c, data)
 		o.err = err
@@ -116,19 +118,19 @@ func (o *copyOut) add(h *head, data []byte) {
 		o.to, o.pos = part{file: n}, segmentHead
 	}
 	at := place{inSegment, o.to.file, o.pos + int64(len(o.buf))}
-	o.buf = appendFrame(o.buf, c, data)
+	o.buf = format.AppendFrame(o.buf, c, data)
 	o.grow(&c, data, at)
 	if len(o.buf) >= readBytesMax {
 		o.err = o.drain()
 	}
 }
 
-func (o *copyOut) grow(h *head, data []byte, at place) {
+func (o *copyOut) grow(h *format.Head, data []byte, at place) {
 	ps := []part{o.to}
 	if o.to.kind == 0 {
 		ps = ps[:0]
 	}
-	gaps := len(ps) > 0 && h.index != o.to.last+1
+	gaps := len(ps) > 0 && h.Index != o.to.last+1
 	if len(ps) > 0 && at.pos != o.to.end {
 		core.Assert(false, "a copied run lies together")
 	}

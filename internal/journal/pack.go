@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"trine/internal/core"
+	"trine/internal/journal/format"
 	"trine/internal/journal/vfs"
 )
 
@@ -40,58 +41,58 @@ type pack struct {
 }
 
 // mention is a stream in a pack's directory.
-func (e *encoder) mention(s *stream, cpAt place, parts, fill []part) {
-	e.uint(uint64(s.id))
-	e.bool(s.removed)
-	e.uint(uint64(s.road))
-	e.int(int64(s.state.Epoch))
-	e.uint(uint64(s.state.Vote))
-	e.int(int64(s.state.Commit))
-	e.int(int64(s.start))
-	e.int(int64(s.cleaned))
-	e.bytes([]byte(s.damage))
-	e.bool(s.keep != nil)
+func putMention(e *format.Encoder, s *stream, cpAt place, parts, fill []part) {
+	e.Uint(uint64(s.id))
+	e.Bool(s.removed)
+	e.Uint(uint64(s.road))
+	e.Int(int64(s.state.Epoch))
+	e.Uint(uint64(s.state.Vote))
+	e.Int(int64(s.state.Commit))
+	e.Int(int64(s.start))
+	e.Int(int64(s.cleaned))
+	e.Bytes([]byte(s.damage))
+	e.Bool(s.keep != nil)
 	if s.keep != nil {
-		e.keep(s.keep)
+		e.Keep(s.keep)
 	}
-	e.bool(s.reclaim != nil)
+	e.Bool(s.reclaim != nil)
 	if s.reclaim != nil {
-		e.reclaim(s.reclaim)
+		e.Reclaim(s.reclaim)
 	}
-	e.bool(s.hasCP)
+	e.Bool(s.hasCP)
 	if s.hasCP {
-		e.int(int64(s.cp.Index))
-		e.int(int64(s.cp.Epoch))
-		e.uint(uint64(s.cp.Gen))
-		e.int(int64(s.cp.Next))
-		e.int(int64(s.cp.Start))
-		e.uint(uint64(cpAt.kind))
-		e.uint(cpAt.file)
-		e.int(cpAt.pos)
+		e.Int(int64(s.cp.Index))
+		e.Int(int64(s.cp.Epoch))
+		e.Uint(uint64(s.cp.Gen))
+		e.Int(int64(s.cp.Next))
+		e.Int(int64(s.cp.Start))
+		e.Uint(uint64(cpAt.kind))
+		e.Uint(cpAt.file)
+		e.Int(cpAt.pos)
 	}
-	e.parts(parts)
-	e.parts(fill)
+	putParts(e, parts)
+	putParts(e, fill)
 }
 
-func (d *decoder) mention() *stream {
-	s := &stream{id: core.StreamID(d.uint()), known: true, removed: d.bool(),
-		road: core.Flush(d.uint()), state: core.HardState{Epoch: core.Epoch(d.int()),
-			Vote: core.DiskID(d.uint()), Commit: core.Index(d.int())},
-		start: core.Offset(d.int()), cleaned: core.Index(d.int()), damage: string(d.bytes())}
-	if d.bool() {
-		k := d.keep()
+func getMention(d *format.Decoder) *stream {
+	s := &stream{id: core.StreamID(d.Uint()), known: true, removed: d.Bool(),
+		road: core.Flush(d.Uint()), state: core.HardState{Epoch: core.Epoch(d.Int()),
+			Vote: core.DiskID(d.Uint()), Commit: core.Index(d.Int())},
+		start: core.Offset(d.Int()), cleaned: core.Index(d.Int()), damage: string(d.Bytes())}
+	if d.Bool() {
+		k := d.Keep()
 		s.keep = &k
 	}
-	if d.bool() {
-		s.reclaim = d.reclaim()
+	if d.Bool() {
+		s.reclaim = d.Reclaim()
 	}
-	if s.hasCP = d.bool(); s.hasCP {
-		s.cp = core.Checkpoint{Index: core.Index(d.int()), Epoch: core.Epoch(d.int()),
-			Gen: core.Generation(d.uint()), Next: core.Offset(d.int()), Start: core.Offset(d.int())}
-		s.cpAt = place{placeKind(d.uint()), d.uint(), d.int()}
+	if s.hasCP = d.Bool(); s.hasCP {
+		s.cp = core.Checkpoint{Index: core.Index(d.Int()), Epoch: core.Epoch(d.Int()),
+			Gen: core.Generation(d.Uint()), Next: core.Offset(d.Int()), Start: core.Offset(d.Int())}
+		s.cpAt = place{placeKind(d.Uint()), d.Uint(), d.Int()}
 	}
-	s.parts = d.parts()
-	s.fill = d.parts()
+	s.parts = getParts(d)
+	s.fill = getParts(d)
 	if n := len(s.parts); n > 0 {
 		s.last = s.parts[n-1].last
 	}
@@ -149,7 +150,7 @@ func (j *Journal) readPack(p *pack) (covered uint64, err error) {
 			return 0, &Damage{h.name, p.size - i*footBytes, err}
 		}
 		be := binary.BigEndian
-		if be.Uint32(b) != footMagic || be.Uint32(b[60:]) != crc32.Checksum(b[:60], castagnoli) {
+		if be.Uint32(b) != footMagic || be.Uint32(b[60:]) != crc32.Checksum(b[:60], format.Castagnoli) {
 			j.note(&Damage{h.name, p.size - i*footBytes, errors.New("a footer's CRC does not fit")})
 			continue
 		}
@@ -172,7 +173,7 @@ func (j *Journal) readPack(p *pack) (covered uint64, err error) {
 		if err := vfs.ReadFull(f, b, at+i*size); err != nil {
 			return 0, &Damage{h.name, at + i*size, err}
 		}
-		if crc32.Checksum(b, castagnoli) != be.Uint32(foot[52:]) {
+		if crc32.Checksum(b, format.Castagnoli) != be.Uint32(foot[52:]) {
 			j.note(&Damage{h.name, at + i*size, errors.New("a directory's CRC does not fit")})
 			continue
 		}
@@ -189,10 +190,10 @@ func (j *Journal) readPack(p *pack) (covered uint64, err error) {
 }
 
 func (j *Journal) showPack(p *pack, dir []byte, seq uint64) error {
-	d := decode(dir)
-	for n := d.count(); n > 0 && !d.bad; n-- {
-		s := d.mention()
-		if d.bad {
+	d := format.Decode(dir)
+	for n := d.Count(1); n > 0 && d.Good(); n-- {
+		s := getMention(d)
+		if !d.Good() {
 			break
 		}
 		if was := j.streams[s.id]; was != nil && s.removed {
@@ -204,7 +205,7 @@ func (j *Journal) showPack(p *pack, dir []byte, seq uint64) error {
 		j.streams[s.id] = s
 		j.count(s)
 	}
-	return d.end()
+	return d.End()
 }
 
 // packWriter writes a pack under a passing name.
@@ -229,9 +230,9 @@ func (j *Journal) newPack() (*packWriter, error) {
 }
 
 // add appends a frame and gives where it stands.
-func (w *packWriter) add(h head, data []byte) (place, error) {
+func (w *packWriter) add(h format.Head, data []byte) (place, error) {
 	at := place{inPack, w.number, w.pos + int64(len(w.buf))}
-	w.buf = appendFrame(w.buf, h, data)
+	w.buf = format.AppendFrame(w.buf, h, data)
 	if len(w.buf) < readBytesMax {
 		return at, nil
 	}
@@ -259,8 +260,8 @@ func (w *packWriter) finish(dir []byte, covered, seq uint64) (*pack, error) {
 	be.PutUint64(foot[16:], uint64(len(dir)))
 	be.PutUint64(foot[24:], covered)
 	be.PutUint64(foot[32:], seq)
-	be.PutUint32(foot[52:], crc32.Checksum(dir, castagnoli))
-	be.PutUint32(foot[60:], crc32.Checksum(foot[:60], castagnoli))
+	be.PutUint32(foot[52:], crc32.Checksum(dir, format.Castagnoli))
+	be.PutUint32(foot[60:], crc32.Checksum(foot[:60], format.Castagnoli))
 	w.buf = append(append(w.buf, foot...), foot...)
 	err := w.drain()
 	if err == nil {

@@ -8,6 +8,7 @@ import (
 	"sort"
 
 	"trine/internal/core"
+	"trine/internal/journal/format"
 	"trine/internal/journal/vfs"
 )
 
@@ -73,7 +74,7 @@ func (j *Journal) load(l *core.Load) (es []core.Entry, changed bool, err error) 
 			at, err = j.seek(hs[i], p, l, from)
 		}
 		if err == nil {
-			err = r.part(hs[i], p, at, func(h *head, data []byte) bool {
+			err = r.part(hs[i], p, at, func(h *format.Head, data []byte) bool {
 				return r.take(h, data, l, from)
 			})
 		}
@@ -137,12 +138,12 @@ type reader struct {
 	full     bool
 }
 
-func (r *reader) take(h *head, data []byte, l *core.Load, from core.Offset) bool {
+func (r *reader) take(h *format.Head, data []byte, l *core.Load, from core.Offset) bool {
 	if l.ByIndex {
-		if h.index < l.Index {
+		if h.Index < l.Index {
 			return true
 		}
-	} else if h.kind != uint8(core.EntryBatch) || h.next() <= from {
+	} else if h.Kind != uint8(core.EntryBatch) || h.Next() <= from {
 		return true
 	}
 	size := len(data) + core.EntryOverhead
@@ -151,18 +152,18 @@ func (r *reader) take(h *head, data []byte, l *core.Load, from core.Offset) bool
 		return false
 	}
 	r.bytes += size
-	r.es = append(r.es, h.toEntry(data))
+	r.es = append(r.es, h.ToEntry(data))
 	return true
 }
 
 // part gives fn the entries of a part, from a frame at pos on, until it says false.
 // Their data lies in fresh memory that nobody writes to again.
-func (r *reader) part(h *handle, p *part, pos int64, fn func(*head, []byte) bool) error {
+func (r *reader) part(h *handle, p *part, pos int64, fn func(*format.Head, []byte) bool) error {
 	f, err := r.j.file(h)
 	if err != nil {
 		return err
 	}
-	chunk := min(max(int64(r.bytesMax)+headBytes, readBytesMin), readBytesMax)
+	chunk := min(max(int64(r.bytesMax)+format.HeadBytes, readBytesMin), readBytesMax)
 	seen, bad := core.Index(0), (*Damage)(nil)
 	for pos < p.end {
 		b := make([]byte, min(chunk, p.end-pos))
@@ -184,40 +185,40 @@ func (r *reader) part(h *handle, p *part, pos int64, fn func(*head, []byte) bool
 				}
 				continue
 			}
-			hd, err := parseHead(b[at:])
-			if int64(len(b))-at < headBytes {
-				need = headBytes
+			hd, err := format.ParseHead(b[at:])
+			if int64(len(b))-at < format.HeadBytes {
+				need = format.HeadBytes
 				break
 			}
-			if err != nil || hd.size() > p.end-pos-at {
+			if err != nil || hd.Size() > p.end-pos-at {
 				return &Damage{h.name, pos + at, errors.New("no frame begins here")}
 			}
-			if hd.size() > int64(len(b))-at {
-				need = hd.size()
+			if hd.Size() > int64(len(b))-at {
+				need = hd.Size()
 				break
 			}
-			full, data, err := parseFrame(b[at:])
-			mine := hd.stream == r.s && hd.entry() && hd.index > seen &&
-				(hd.flags&flagFill != 0) == (p.flags&partFill != 0)
+			full, data, err := format.ParseFrame(b[at:])
+			mine := hd.Stream == r.s && hd.Entry() && hd.Index > seen &&
+				(hd.Flags&format.FlagFill != 0) == (p.flags&partFill != 0)
 			if err != nil && (mine || p.kind != inLog) {
 				return &Damage{h.name, pos + at, err}
 			}
 			if err != nil && bad == nil {
 				bad = &Damage{h.name, pos + at, err} // of another, unless ours are missing
 			}
-			if mine && hd.index > p.last {
+			if mine && hd.Index > p.last {
 				return missing(h, p, seen, bad)
 			}
 			if mine {
-				if seen > 0 && full.index != seen+1 && p.flags&partGaps == 0 {
+				if seen > 0 && full.Index != seen+1 && p.flags&partGaps == 0 {
 					return missing(h, p, seen, bad)
 				}
-				seen = full.index
+				seen = full.Index
 				if !fn(&full, data[:len(data):len(data)]) || seen == p.last {
 					return nil
 				}
 			}
-			at += hd.size()
+			at += hd.Size()
 		}
 		if at == 0 && (need <= int64(len(b)) || pos+int64(len(b)) == p.end) {
 			return &Damage{h.name, pos, errors.New("no frame begins here")}
@@ -247,27 +248,27 @@ func skip(k placeKind, b []byte, pos int64) (n, more int64) {
 		return 0, 0
 	}
 	pad := -pos & 7
-	if int64(len(b)) < pad+trailerBytes {
-		if len(b) >= headBytes {
+	if int64(len(b)) < pad+format.TrailerBytes {
+		if len(b) >= format.HeadBytes {
 			return 0, 0
 		}
-		return 0, headBytes
+		return 0, format.HeadBytes
 	}
 	t := b[pad:]
-	if binary.BigEndian.Uint32(t) != trailerMagic {
+	if binary.BigEndian.Uint32(t) != format.TrailerMagic {
 		return 0, 0
 	}
-	size := trailerBytes + 8*int64(binary.BigEndian.Uint32(t[4:]))
+	size := format.TrailerBytes + 8*int64(binary.BigEndian.Uint32(t[4:]))
 	if int64(len(t)) < size {
 		if size > joinBytesMax {
 			return 0, 0
 		}
-		return 0, pad + size + writeHeadBytes
+		return 0, pad + size + format.WriteHeadBytes
 	}
-	if crc32.Checksum(t[:size-4], castagnoli) != binary.BigEndian.Uint32(t[size-4:]) {
+	if crc32.Checksum(t[:size-4], format.Castagnoli) != binary.BigEndian.Uint32(t[size-4:]) {
 		return 0, 0
 	}
-	return pad + size + writeHeadBytes, 0
+	return pad + size + format.WriteHeadBytes, 0
 }
 
 // seek finds where in a segment to begin.
@@ -306,21 +307,21 @@ func (j *Journal) index(h *handle, p *part) ([]mark, error) {
 			return nil, &Damage{h.name, h.indexed, err}
 		}
 		at := int64(0)
-		for int64(len(b))-at >= headBytes {
-			hd, err := parseHead(b[at:])
-			if err != nil || hd.size() > p.end-h.indexed-at {
+		for int64(len(b))-at >= format.HeadBytes {
+			hd, err := format.ParseHead(b[at:])
+			if err != nil || hd.Size() > p.end-h.indexed-at {
 				return nil, &Damage{h.name, h.indexed + at, errors.New("no frame begins here")}
 			}
-			if int64(len(b))-at < min(hd.size(), headBytes+batchHeader) {
+			if int64(len(b))-at < min(hd.Size(), format.HeadBytes+format.BatchHeader) {
 				break
 			}
 			pos := h.indexed + at
 			if n := len(h.marks); n == 0 || pos >= h.marks[n-1].pos+markSpacing {
-				h.marks = append(h.marks, mark{pos, hd.index, hd.base, h.stamp})
+				h.marks = append(h.marks, mark{pos, hd.Index, hd.Base, h.stamp})
 			}
 			h.stamp = max(h.stamp,
-				stampOf(&hd, b[at+headBytes:min(int64(len(b)), at+hd.size())]))
-			at += hd.size()
+				format.StampOf(&hd, b[at+format.HeadBytes:min(int64(len(b)), at+hd.Size())]))
+			at += hd.Size()
 		}
 		if at == 0 {
 			return nil, &Damage{h.name, h.indexed, errors.New("a frame is cut off")}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"trine/internal/core"
+	"trine/internal/journal/format"
 	"trine/internal/journal/vfs"
 )
 
@@ -70,19 +71,19 @@ func (j *Journal) remember(hurt []*stream) error {
 	if len(hurt)+len(j.ends)+len(j.unfilled) == 0 {
 		return nil
 	}
-	j.own.reset()
+	j.own.Reset()
 	for i := range j.ends {
 		e := &j.ends[i]
-		j.own.add(head{stream: e.stream, kind: noteFlushed}, flushedNote(&e.p, false))
+		j.own.Add(format.Head{Stream: e.stream, Kind: format.NoteFlushed}, flushedNote(&e.p, false))
 	}
 	for _, id := range j.unfilled {
-		j.own.add(head{stream: id, kind: noteUnfill}, nil)
+		j.own.Add(format.Head{Stream: id, Kind: format.NoteUnfill}, nil)
 	}
 	j.unfilled = nil
 	for _, s := range hurt {
-		j.own.add(head{stream: s.id, kind: noteDamage}, []byte(s.damage))
+		j.own.Add(format.Head{Stream: s.id, Kind: format.NoteDamage}, []byte(s.damage))
 		// what follows is no part of the tail that was reported
-		j.own.add(head{stream: s.id, kind: noteCut, index: s.last + 1, base: -1}, nil)
+		j.own.Add(format.Head{Stream: s.id, Kind: format.NoteCut, Index: s.last + 1, Base: -1}, nil)
 	}
 	err := j.commit(&j.own)
 	if core.KindOf(err) == core.Full {
@@ -100,7 +101,7 @@ func (j *Journal) readLogs(covered uint64) error {
 	j.wal.disk = j.disk
 	type found struct {
 		f *logFile
-		h logHead
+		h format.LogHead
 	}
 	var live []found
 	for _, n := range names {
@@ -114,34 +115,34 @@ func (j *Journal) readLogs(covered uint64) error {
 		if err != nil {
 			return err
 		}
-		if h.gen <= covered {
+		if h.Gen <= covered {
 			if f.f != nil {
 				f.f.Close()
 			}
 			j.wal.free = append(j.wal.free, f.name)
 			continue
 		}
-		f.gen = h.gen
+		f.gen = h.Gen
 		live = append(live, found{f, h})
 	}
-	sort.Slice(live, func(a, b int) bool { return live[a].h.gen < live[b].h.gen })
+	sort.Slice(live, func(a, b int) bool { return live[a].h.Gen < live[b].h.Gen })
 	j.wal.gen = covered
 	var buf []byte
 	for i, l := range live {
-		if l.h.gen != j.wal.gen+1 {
+		if l.h.Gen != j.wal.gen+1 {
 			j.blameAll(&Damage{j.wal.dir, 0, fmt.Errorf("generations %d to %d are missing",
-				j.wal.gen+1, l.h.gen-1)})
+				j.wal.gen+1, l.h.Gen-1)})
 		}
 		if buf, err = wholeFile(l.f.f, buf); err != nil {
 			return fmt.Errorf("read log %q: %w", l.f.name, err)
 		}
-		c := logScan{j: j, f: l.f, b: buf, next: l.h.first}
-		if i+1 < len(live) && live[i+1].h.before == l.h.gen {
-			c.end = live[i+1].h.last
+		c := logScan{j: j, f: l.f, b: buf, next: l.h.First}
+		if i+1 < len(live) && live[i+1].h.Before == l.h.Gen {
+			c.end = live[i+1].h.Last
 		}
 		j.logs[l.f.gen] = l.f
 		c.run()
-		j.wal.gen, j.wal.seq = l.h.gen, max(j.wal.seq, c.next-1)
+		j.wal.gen, j.wal.seq = l.h.Gen, max(j.wal.seq, c.next-1)
 		if err := l.f.f.Sync(); err != nil { // what a killed process wrote counts from now on
 			return &flushError{l.f.name, err}
 		}
@@ -152,33 +153,33 @@ func (j *Journal) readLogs(covered uint64) error {
 }
 
 // readLogHead reads a file's generation, from its writes where both heads are bad.
-func (j *Journal) readLogHead(f *logFile) (logHead, error) {
+func (j *Journal) readLogHead(f *logFile) (format.LogHead, error) {
 	var err error
 	if f.f, err = j.fs.Open(f.name); err != nil {
-		return logHead{}, fmt.Errorf("read log %q: %w", f.name, err)
+		return format.LogHead{}, fmt.Errorf("read log %q: %w", f.name, err)
 	}
-	b := make([]byte, logDataStart)
+	b := make([]byte, format.LogDataStart)
 	if n, err := f.f.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
-		return logHead{}, fmt.Errorf("read log %q: %w", f.name, err)
-	} else if b = b[:n]; n < logHeadAgain+logHeadBytes {
-		return logHead{}, nil // it was never flushed
+		return format.LogHead{}, fmt.Errorf("read log %q: %w", f.name, err)
+	} else if b = b[:n]; n < format.LogHeadAgain+format.LogHeadBytes {
+		return format.LogHead{}, nil // it was never flushed
 	}
-	h, v, ok := parseLogHead(b)
-	h2, v2, ok2 := parseLogHead(b[logHeadAgain:])
-	if ok2 && (!ok || h2.gen > h.gen) {
+	h, v, ok := format.ParseLogHead(b)
+	h2, v2, ok2 := format.ParseLogHead(b[format.LogHeadAgain:])
+	if ok2 && (!ok || h2.Gen > h.Gen) {
 		h, h2, v, ok, ok2 = h2, h, v2, true, ok
 	}
-	if ok && (!ok2 || h2.gen != h.gen) {
+	if ok && (!ok2 || h2.Gen != h.Gen) {
 		j.note(&Damage{f.name, 0, errors.New("one of two heads is bad")})
 	}
 	if ok {
-		if v != logVersion {
+		if v != format.LogVersion {
 			return h, fmt.Errorf("read log %q: its format version is %d, this program knows %d",
-				f.name, v, logVersion)
+				f.name, v, format.LogVersion)
 		}
-		if h.disk != j.disk {
+		if h.Disk != j.disk {
 			return h, fmt.Errorf("read log %q: it belongs to disk %x, this is disk %x", f.name,
-				uint64(h.disk), uint64(j.disk))
+				uint64(h.Disk), uint64(j.disk))
 		}
 		return h, nil
 	}
@@ -186,18 +187,18 @@ func (j *Journal) readLogHead(f *logFile) (logHead, error) {
 }
 
 // guessLogHead takes the generation from the first write that names one.
-func (j *Journal) guessLogHead(f *logFile) (logHead, error) {
+func (j *Journal) guessLogHead(f *logFile) (format.LogHead, error) {
 	b, err := wholeFile(f.f, nil)
 	if err != nil {
-		return logHead{}, fmt.Errorf("read log %q: %w", f.name, err)
+		return format.LogHead{}, fmt.Errorf("read log %q: %w", f.name, err)
 	}
-	w, ok := parseWriteHead(b, logDataStart, 0)
+	w, ok := format.ParseWriteHead(b, format.LogDataStart, 0)
 	if !ok {
 		j.note(&Damage{f.name, 0, errors.New("neither a head nor a write can be read")})
-		return logHead{}, nil
+		return format.LogHead{}, nil
 	}
 	j.note(&Damage{f.name, 0, errors.New("both heads are bad")})
-	return logHead{disk: j.disk, gen: w.gen, first: w.seq}, nil
+	return format.LogHead{Disk: j.disk, Gen: w.Gen, First: w.Seq}, nil
 }
 
 func wholeFile(f vfs.File, buf []byte) ([]byte, error) {
@@ -268,15 +269,15 @@ func (j *Journal) extend(s *stream, p *part) error {
 	}
 	at := p.end
 	for len(b) > 0 {
-		hd, data, err := parseFrame(b)
-		if err == nil && (hd.stream != s.id || !hd.entry() || hd.index != p.last+1) {
+		hd, data, err := format.ParseFrame(b)
+		if err == nil && (hd.Stream != s.id || !hd.Entry() || hd.Index != p.last+1) {
 			err = errors.New("another frame is expected here")
 		}
 		if err != nil {
 			return j.ragged(s, h.name, at, b, err)
 		}
 		s.entered(&hd, data, place{inSegment, p.file, at})
-		b, at = b[hd.size():], at+hd.size()
+		b, at = b[hd.Size():], at+hd.Size()
 	}
 	return nil
 }
@@ -285,8 +286,8 @@ func (j *Journal) extend(s *stream, p *part) error {
 // last write in part, a power cut anything. What is bad and whole, on a machine that
 // did not stop, is damage.
 func (j *Journal) ragged(s *stream, name string, at int64, b []byte, err error) error {
-	h, bad := parseHead(b)
-	whole := bad == nil && int64(len(b)) >= h.size() || bad != nil && len(b) >= headBytes
+	h, bad := format.ParseHead(b)
+	whole := bad == nil && int64(len(b)) >= h.Size() || bad != nil && len(b) >= format.HeadBytes
 	d := &Damage{name, at, err}
 	if j.report.Clean || j.report.SameBoot && whole {
 		j.blame(d, s.id)
@@ -405,30 +406,31 @@ func (j *Journal) readCheckpointAt(id core.StreamID, where place) (*core.Checkpo
 	if err != nil {
 		return nil, err
 	}
-	b := make([]byte, headBytes)
+	b := make([]byte, format.HeadBytes)
 	if err := vfs.ReadFull(f, b, at); err != nil {
 		return nil, &Damage{h.name, at, err}
 	}
-	hd, err := parseHead(b)
+	hd, err := format.ParseHead(b)
 	size, _ := f.Size()
-	if err == nil && hd.size() > size-at {
+	if err == nil && hd.Size() > size-at {
 		err = errors.New("a frame is cut off")
 	}
 	if err != nil {
 		return nil, &Damage{h.name, at, err}
 	}
-	b = make([]byte, hd.size())
+	b = make([]byte, hd.Size())
 	if err := vfs.ReadFull(f, b, at); err != nil {
 		return nil, &Damage{h.name, at, err}
 	}
-	hd, data, err := parseFrame(b)
-	if err == nil && (hd.stream != id || hd.kind != noteCheckpoint && hd.kind != noteInstall) {
+	hd, data, err := format.ParseFrame(b)
+	if err == nil && (hd.Stream != id ||
+		hd.Kind != format.NoteCheckpoint && hd.Kind != format.NoteInstall) {
 		err = errors.New("another frame is expected here")
 	}
 	if err != nil {
 		return nil, &Damage{h.name, at, err}
 	}
-	c, err := decodeCheckpoint(data)
+	c, err := format.DecodeCheckpoint(data)
 	if err != nil {
 		return nil, &Damage{h.name, at, err}
 	}

@@ -5,6 +5,7 @@ import (
 	"sort"
 
 	"trine/internal/core"
+	"trine/internal/journal/format"
 )
 
 // recycle frees the oldest file of the log, if there are too many: what streams must
@@ -81,12 +82,12 @@ type keeper struct {
 
 func (s *stream) keeper() keeper { return keeper{s.cp.Index, s.start, s.reclaim} }
 
-func (k *keeper) wants(h *head) bool {
-	if h.index > k.above {
+func (k *keeper) wants(h *format.Head) bool {
+	if h.Index > k.above {
 		return true
 	}
-	return h.kind == uint8(core.EntryBatch) && h.next() > k.start &&
-		wanted(k.reclaim, h.base, h.next())
+	return h.Kind == uint8(core.EntryBatch) && h.Next() > k.start &&
+		wanted(k.reclaim, h.Base, h.Next())
 }
 
 // wanted says whether a reclaim leaves any of the offsets from to next-1.
@@ -246,7 +247,7 @@ func (r *recycling) plan(s *stream) *move {
 // streams in their new places.
 func (r *recycling) finish() error {
 	j := r.j
-	e := encode()
+	e := format.Encode()
 	j.mu.Lock()
 	seq := j.applied
 	var told []*move
@@ -255,17 +256,17 @@ func (r *recycling) finish() error {
 			told = append(told, m)
 		}
 	}
-	e.uint(uint64(len(told)))
+	e.Uint(uint64(len(told)))
 	for _, m := range told {
 		m.buried = m.s.removed
 		s, cpAt := m.s, m.s.cpAt
 		if m.cp && cpAt == m.cpAt {
 			cpAt = m.cpNew
 		}
-		e.mention(s, cpAt, flushedParts(m.apply(s.parts), s.durable), flushedParts(m.apply(s.fill), nil))
+		putMention(e, s, cpAt, flushedParts(m.apply(s.parts), s.durable), flushedParts(m.apply(s.fill), nil))
 	}
 	j.mu.Unlock()
-	p, err := r.pack.finish(e.b, r.covered, seq)
+	p, err := r.pack.finish(e.Data(), r.covered, seq)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"sort"
 
 	"trine/internal/core"
+	"trine/internal/journal/format"
 )
 
 // placeKind says in which sort of file something is.
@@ -101,44 +102,44 @@ func (s *stream) next() core.Offset {
 }
 
 // entered notes one entry at pos of a file.
-func (s *stream) entered(h *head, data []byte, at place) {
+func (s *stream) entered(h *format.Head, data []byte, at place) {
 	ps := &s.parts
-	if h.flags&flagFill != 0 {
+	if h.Flags&format.FlagFill != 0 {
 		ps = &s.fill
-		if n := len(*ps); n > 0 && (*ps)[n-1].last >= h.index {
-			*ps, _ = cutParts(*ps, h.index)
+		if n := len(*ps); n > 0 && (*ps)[n-1].last >= h.Index {
+			*ps, _ = cutParts(*ps, h.Index)
 		}
 	} else {
-		if s.last >= h.index { // an index comes again only after a cut
-			*ps, _ = cutParts(*ps, h.index)
+		if s.last >= h.Index { // an index comes again only after a cut
+			*ps, _ = cutParts(*ps, h.Index)
 			s.ver++
 		}
-		s.last = h.index
+		s.last = h.Index
 	}
 	appendPart(ps, h, data, at)
 }
 
 // appendPart adds an entry to the last part where that goes on, else as a new part.
-func appendPart(ps *[]part, h *head, data []byte, at place) {
-	stamp, end := stampOf(h, data), at.pos+h.size()
+func appendPart(ps *[]part, h *format.Head, data []byte, at place) {
+	stamp, end := format.StampOf(h, data), at.pos+h.Size()
 	if n := len(*ps); n > 0 {
 		if p := &(*ps)[n-1]; p.joins(h, at) {
 			if at.pos != p.end {
 				p.flags |= partMixed
 			}
-			if h.index != p.last+1 {
+			if h.Index != p.last+1 {
 				p.flags |= partGaps
 			}
-			p.end, p.last, p.next, p.stamp = end, h.index, h.next(), max(p.stamp, stamp)
+			p.end, p.last, p.next, p.stamp = end, h.Index, h.Next(), max(p.stamp, stamp)
 			if p.oldest < 0 {
 				p.oldest = stamp
 			}
 			return
 		}
 	}
-	p := part{kind: at.kind, file: at.file, pos: at.pos, end: end, first: h.index,
-		last: h.index, base: h.base, next: h.next(), stamp: stamp, oldest: stamp}
-	if h.flags&flagFill != 0 {
+	p := part{kind: at.kind, file: at.file, pos: at.pos, end: end, first: h.Index,
+		last: h.Index, base: h.Base, next: h.Next(), stamp: stamp, oldest: stamp}
+	if h.Flags&format.FlagFill != 0 {
 		p.flags |= partFill
 	}
 	*ps = append(*ps, p)
@@ -149,20 +150,20 @@ const joinBytesMax = 64 << 10
 
 // joins says whether an entry may belong to part p: it comes next in the same file,
 // and less lies between than the part has already.
-func (p *part) joins(h *head, at place) bool {
-	if (h.flags&flagFill != 0) != (p.flags&partFill != 0) {
+func (p *part) joins(h *format.Head, at place) bool {
+	if (h.Flags&format.FlagFill != 0) != (p.flags&partFill != 0) {
 		return false
 	}
 	if p.flags&partCut != 0 || p.kind != at.kind || p.file != at.file {
 		return false
 	}
-	if h.index <= p.last || at.pos < p.end {
+	if h.Index <= p.last || at.pos < p.end {
 		return false
 	}
 	if p.kind != inLog {
 		return at.pos == p.end
 	}
-	return at.pos-p.end <= p.bytes()/2 && at.pos+h.size()-p.pos <= joinBytesMax
+	return at.pos-p.end <= p.bytes()/2 && at.pos+h.Size()-p.pos <= joinBytesMax
 }
 
 // cutParts removes the entries from index on and gives the parts that are gone.
@@ -206,26 +207,26 @@ func (s *stream) open(fill bool) *part {
 
 // note carries out one of the journal's own notes. What it makes superfluous is
 // handed to gone.
-func (s *stream) note(h *head, data []byte, at place, gone func([]part)) error {
-	switch h.kind {
-	case noteRemove:
+func (s *stream) note(h *format.Head, data []byte, at place, gone func([]part)) error {
+	switch h.Kind {
+	case format.NoteRemove:
 		gone(s.parts)
 		gone(s.fill)
 		*s = stream{id: s.id, known: true, removed: true, life: s.life + 1, ver: s.ver + 1,
 			home: s.home, buried: s.buried, alive: s.alive,
 			waiting: s.waiting,
 			touched: s.touched, skip: s.skip}
-	case noteInstall:
+	case format.NoteInstall:
 		return s.install(data, at, gone)
-	case noteCut:
-		s.cut(h.index, h.base, gone)
-	case noteState:
-		d := decode(data)
-		s.state = core.HardState{Epoch: h.epoch, Commit: core.Index(h.base),
-			Vote: core.DiskID(d.uint())}
-		return d.end()
-	case noteCheckpoint:
-		c, err := decodeCheckpoint(data)
+	case format.NoteCut:
+		s.cut(h.Index, h.Base, gone)
+	case format.NoteState:
+		d := format.Decode(data)
+		s.state = core.HardState{Epoch: h.Epoch, Commit: core.Index(h.Base),
+			Vote: core.DiskID(d.Uint())}
+		return d.End()
+	case format.NoteCheckpoint:
+		c, err := format.DecodeCheckpoint(data)
 		if err != nil {
 			return err
 		}
@@ -234,33 +235,33 @@ func (s *stream) note(h *head, data []byte, at place, gone func([]part)) error {
 		}
 		s.checkpoint(c, at)
 		s.trim(gone)
-	case noteTrim:
-		s.start = max(s.start, h.base)
+	case format.NoteTrim:
+		s.start = max(s.start, h.Base)
 		s.trim(gone)
-	case noteReclaim:
-		d := decode(data)
-		if r := d.reclaim(); s.reclaim == nil || r.Below >= s.reclaim.Below {
+	case format.NoteReclaim:
+		d := format.Decode(data)
+		if r := d.Reclaim(); s.reclaim == nil || r.Below >= s.reclaim.Below {
 			s.reclaim = r
 		}
-		return d.end()
-	case noteKeep:
-		d := decode(data)
-		k := d.keep()
+		return d.End()
+	case format.NoteKeep:
+		d := format.Decode(data)
+		k := d.Keep()
 		s.keep = &k
-		return d.end()
-	case noteRoad:
-		s.road = core.Flush(h.count)
-	case noteSegment, noteFlushed, noteParts:
+		return d.End()
+	case format.NoteRoad:
+		s.road = core.Flush(h.Count)
+	case format.NoteSegment, format.NoteFlushed, format.NoteParts:
 		return s.segment(h, data, gone)
-	case noteCleaned:
-		s.cleaned = max(s.cleaned, h.index)
-	case noteUnfill:
+	case format.NoteCleaned:
+		s.cleaned = max(s.cleaned, h.Index)
+	case format.NoteUnfill:
 		gone(s.fill)
 		s.fill = nil
-	case noteDamage:
+	case format.NoteDamage:
 		s.damage = string(data)
 	default:
-		return fmt.Errorf("note of unknown kind %d", h.kind)
+		return fmt.Errorf("note of unknown kind %d", h.Kind)
 	}
 	return nil
 }
@@ -291,7 +292,7 @@ func (s *stream) trim(gone func([]part)) {
 
 // install replaces all but the vote, the rules and what was filled in below.
 func (s *stream) install(data []byte, at place, gone func([]part)) error {
-	c, err := decodeCheckpoint(data)
+	c, err := format.DecodeCheckpoint(data)
 	if err != nil {
 		return err
 	}
@@ -325,19 +326,19 @@ func (s *stream) cut(from core.Index, base core.Offset, gone func([]part)) {
 
 // segment notes what became of segments of the stream's own.
 //
-//	noteSegment  {number, first index, base, fill}  a segment of the lazy road begins
-//	noteFlushed  {part, fill}                       it is flushed up to the part's end
-//	noteParts    {numbers, parts}                   those segments are replaced
-func (s *stream) segment(h *head, data []byte, gone func([]part)) error {
-	d := decode(data)
-	switch h.kind {
-	case noteSegment:
-		p := part{kind: inSegment, flags: partOpen, file: d.uint(), pos: segmentHead,
-			end: segmentHead, first: core.Index(d.int()), base: core.Offset(d.int()),
+//	NoteSegment  {number, first index, base, fill}  a segment of the lazy road begins
+//	NoteFlushed  {part, fill}                       it is flushed up to the part's end
+//	NoteParts    {numbers, parts}                   those segments are replaced
+func (s *stream) segment(h *format.Head, data []byte, gone func([]part)) error {
+	d := format.Decode(data)
+	switch h.Kind {
+	case format.NoteSegment:
+		p := part{kind: inSegment, flags: partOpen, file: d.Uint(), pos: segmentHead,
+			end: segmentHead, first: core.Index(d.Int()), base: core.Offset(d.Int()),
 			stamp: -1, oldest: -1}
 		p.last, p.next = p.first-1, p.base
 		ps := &s.parts
-		if d.bool() {
+		if d.Bool() {
 			p.flags |= partGaps | partFill
 			ps = &s.fill
 			if n := len(*ps); n > 0 && (*ps)[n-1].last >= p.first {
@@ -350,10 +351,10 @@ func (s *stream) segment(h *head, data []byte, gone func([]part)) error {
 			(*ps)[n-1].flags &^= partOpen
 		}
 		*ps = append(*ps, p)
-	case noteFlushed:
-		p := d.part()
+	case format.NoteFlushed:
+		p := getPart(d)
 		ps := s.parts
-		if d.bool() {
+		if d.Bool() {
 			ps = s.fill
 		} else if s.durable = nil; p.flags&partOpen != 0 {
 			s.durable = &p
@@ -363,18 +364,18 @@ func (s *stream) segment(h *head, data []byte, gone func([]part)) error {
 				*q = p
 			}
 		}
-	case noteParts:
-		n := d.count()
+	case format.NoteParts:
+		n := d.Count(1)
 		old := make([]uint64, 0, n)
-		for i := 0; i < n && !d.bad; i++ {
-			old = append(old, d.uint())
+		for i := 0; i < n && d.Good(); i++ {
+			old = append(old, d.Uint())
 		}
-		ps := d.parts()
-		if d.end() == nil {
+		ps := getParts(d)
+		if d.End() == nil {
 			gone(s.replace(old, ps))
 		}
 	}
-	return d.end()
+	return d.End()
 }
 
 // replace puts new parts where segments were.
@@ -399,10 +400,4 @@ func (s *stream) replace(old []uint64, ps []part) (gone []part) {
 	}
 	s.parts = slices.Insert(left, at, ps...)
 	return gone
-}
-
-func noteData(f func(e *encoder)) []byte {
-	e := encode()
-	f(e)
-	return e.b
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"trine/internal/core"
+	"trine/internal/journal/format"
 )
 
 const (
@@ -77,8 +78,8 @@ func (j *Journal) retain(s *stream, now core.Stamp) (bool, error) {
 	}
 	j.ownMu.Lock()
 	defer j.ownMu.Unlock()
-	j.own.reset()
-	j.own.add(head{stream: s.id, kind: noteTrim, base: start}, nil)
+	j.own.Reset()
+	j.own.Add(format.Head{Stream: s.id, Kind: format.NoteTrim, Base: start}, nil)
 	return true, j.commit(&j.own)
 }
 
@@ -126,7 +127,7 @@ func (j *Journal) thin(s *stream, budget int64) (bool, error) {
 	}
 	j.mu.Unlock()
 	for i := range ps {
-		if err := j.rewrite(s, ps[i:i+1], k.live(&ps[i]), func(h *head, data []byte) ([]byte, error) {
+		if err := j.rewrite(s, ps[i:i+1], k.live(&ps[i]), func(h *format.Head, data []byte) ([]byte, error) {
 			if !k.wants(h) {
 				return nil, nil
 			}
@@ -164,13 +165,13 @@ func (k *keeper) live(p *part) (n core.Offset) {
 // rewrite replaces a row of segments by one that has what fn leaves of each entry's
 // data, none where that is nil. Indexes, offsets and counts stay; held is as in part.
 func (j *Journal) rewrite(s *stream, old []part, held core.Offset,
-	fn func(*head, []byte) ([]byte, error)) error {
+	fn func(*format.Head, []byte) ([]byte, error)) error {
 	r := &recycling{j: j}
 	out := &copyOut{r: r, s: s, own: true}
 	err := func() error {
 		for i := range old {
 			var bad error
-			err := j.entriesOf(s, &old[i], func(h *head, data []byte) bool {
+			err := j.entriesOf(s, &old[i], func(h *format.Head, data []byte) bool {
 				data, bad = fn(h, data)
 				if bad == nil && data != nil {
 					out.add(h, data)
@@ -222,18 +223,18 @@ func (j *Journal) rewrite(s *stream, old []part, held core.Offset,
 func (j *Journal) replaceParts(s *stream, old []part, p part) error {
 	j.ownMu.Lock()
 	defer j.ownMu.Unlock()
-	j.own.reset()
-	j.own.add(head{stream: s.id, kind: noteParts}, noteData(func(e *encoder) {
-		e.uint(uint64(len(old)))
+	j.own.Reset()
+	j.own.Add(format.Head{Stream: s.id, Kind: format.NoteParts}, format.NoteData(func(e *format.Encoder) {
+		e.Uint(uint64(len(old)))
 		for i := range old {
-			e.uint(old[i].file)
+			e.Uint(old[i].file)
 		}
 		if p.kind == 0 {
-			e.parts(nil)
+			putParts(e, nil)
 			return
 		}
 		p.flags |= partGaps
-		e.parts([]part{p})
+		putParts(e, []part{p})
 	}))
 	return j.commit(&j.own)
 }

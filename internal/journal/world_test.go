@@ -32,7 +32,8 @@ type snap struct {
 
 func (w *world) start(fs *vfs.MemFS) {
 	w.mem, w.faults = fs, vfs.NewFaultFS(fs)
-	for _, op := range []vfs.Op{vfs.OpWrite, vfs.OpSync, vfs.OpSyncDir, vfs.OpRename, vfs.OpRemove, vfs.OpCreate, vfs.OpTruncate} {
+	for _, op := range []vfs.Op{vfs.OpWrite, vfs.OpSync, vfs.OpSyncDir, vfs.OpRename, vfs.OpRemove,
+		vfs.OpCreate, vfs.OpTruncate} {
 		w.faults.Inject(vfs.Fault{Op: op, Kind: "seen", Delay: func() { w.snap("before " + op.String()) }})
 	}
 	j, _, err := Open(w.faults, "d", tiny())

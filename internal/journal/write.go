@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trine/internal/core"
+	"trine/internal/journal/format"
 	"trine/internal/journal/vfs"
 )
 
@@ -73,7 +74,7 @@ type group struct {
 // split begins a write of the log where there is none or the last one is large.
 func (g *group) split() *logWrite {
 	n := len(g.writes)
-	if n > 0 && len(g.writes[n-1].buf) < splitBytes {
+	if n > 0 && g.writes[n-1].Size() < splitBytes {
 		return &g.writes[n-1]
 	}
 	if n < cap(g.writes) {
@@ -81,7 +82,7 @@ func (g *group) split() *logWrite {
 	} else {
 		g.writes = append(g.writes, logWrite{})
 	}
-	g.writes[n].reset()
+	g.writes[n].Reset()
 	g.ids = append(g.ids, nil)
 	return &g.writes[n]
 }
@@ -89,9 +90,7 @@ func (g *group) split() *logWrite {
 // keep gives the buffers back, without those that grew large.
 func (g *group) keep() []logWrite {
 	for i := range g.writes {
-		if cap(g.writes[i].buf) > splitBytes {
-			g.writes[i].buf = nil
-		}
+		g.writes[i].Shrink(splitBytes)
 		g.writes[i].file = nil
 	}
 	return g.writes[:min(len(g.writes), 1)]
@@ -113,7 +112,7 @@ func (g *group) commit() error {
 	n, seq := 0, uint64(0)
 	for ; n < len(g.writes); n++ {
 		lw := &g.writes[n]
-		if lw.empty() {
+		if lw.Empty() {
 			continue
 		}
 		err := g.j.wal.write(lw, g.j.took)
@@ -138,7 +137,7 @@ func (g *group) commit() error {
 		return g.j.fail(err)
 	}
 	for i := range g.writes[:n] {
-		if !g.writes[i].empty() {
+		if !g.writes[i].Empty() {
 			if err := g.j.apply(&g.writes[i]); err != nil {
 				return err
 			}
@@ -185,7 +184,7 @@ func (j *Journal) apply(lw *logWrite) error {
 		return j.failed
 	}
 	lw.file.inflight--
-	j.show(lw.file, lw.pos+writeHeadBytes, lw.framesOf(), lw.seq)
+	j.show(lw.file, lw.pos+format.WriteHeadBytes, lw.Frames(), lw.seq)
 	j.applied = lw.seq
 	j.turn.Broadcast()
 	return nil
@@ -195,18 +194,18 @@ func (j *Journal) apply(lw *logWrite) error {
 // recovering. They were checked before.
 func (j *Journal) show(f *logFile, pos int64, frames []byte, seq uint64) {
 	for len(frames) > 0 {
-		h, err := parseHead(frames)
+		h, err := format.ParseHead(frames)
 		core.Assert(err == nil, "a checked write has only frames: %v", err)
-		if err := j.showFrame(f, &h, frames[headBytes:h.size()], pos, seq); err != nil {
+		if err := j.showFrame(f, &h, frames[format.HeadBytes:h.Size()], pos, seq); err != nil {
 			j.report.Damage = append(j.report.Damage, fmt.Sprintf("read %q: offset %d: %v",
 				f.name, pos, err))
 		}
-		frames, pos = frames[h.size():], pos+h.size()
+		frames, pos = frames[h.Size():], pos+h.Size()
 	}
 }
 
-func (j *Journal) showFrame(f *logFile, h *head, data []byte, pos int64, seq uint64) error {
-	s := j.streamOf(h.stream)
+func (j *Journal) showFrame(f *logFile, h *format.Head, data []byte, pos int64, seq uint64) error {
+	s := j.streamOf(h.Stream)
 	if s.touched != f.gen {
 		s.touched = f.gen
 		f.streams = append(f.streams, s)
@@ -217,19 +216,19 @@ func (j *Journal) showFrame(f *logFile, h *head, data []byte, pos int64, seq uin
 	s.known = true
 	at := place{inLog, f.gen, pos}
 	if s.removed {
-		switch h.kind {
-		case noteRemove, noteTrim, noteFlushed, noteParts, noteCheckpoint,
-			noteCleaned, noteUnfill, noteDamage:
+		switch h.Kind {
+		case format.NoteRemove, format.NoteTrim, format.NoteFlushed, format.NoteParts, format.NoteCheckpoint,
+			format.NoteCleaned, format.NoteUnfill, format.NoteDamage:
 			return nil // the cleaner's, decided before it heard
 		}
 		s.removed = false
 	}
-	if h.entry() {
+	if h.Entry() {
 		s.entered(h, data, at)
 		return nil
 	}
 	err := s.note(h, data, at, j.gone)
-	if j.recovering && (h.kind == noteSegment || h.kind == noteParts) {
+	if j.recovering && (h.Kind == format.NoteSegment || h.Kind == format.NoteParts) {
 		j.count(s)
 	}
 	return err
@@ -266,7 +265,7 @@ func (g *group) encode(w *core.Write, road core.Flush) error {
 	g.ids[len(g.writes)-1] = append(g.ids[len(g.writes)-1], w)
 	s := g.stream(w.Stream)
 	if w.Remove {
-		lw.add(head{stream: w.Stream, kind: noteRemove}, nil)
+		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteRemove}, nil)
 		s.tip, s.tipCP, s.tipKnown = 0, 0, false
 		g.end(lazyList{w.Stream, false})
 		g.end(lazyList{w.Stream, true})
@@ -275,20 +274,21 @@ func (g *group) encode(w *core.Write, road core.Flush) error {
 		return err
 	}
 	if w.Fill {
-		g.entries(s, lw, w, flagFill)
+		g.entries(s, lw, w, format.FlagFill)
 	}
 	if w.Install != nil {
 		if err := g.closeOpen(s, lw, true); err != nil {
 			return err
 		}
-		lw.add(head{stream: w.Stream, kind: noteInstall}, encodeCheckpoint(w.Install))
+		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteInstall}, format.EncodeCheckpoint(w.Install))
 		s.tip, s.tipCP = w.Install.Index, w.Install.Index
 	}
 	if w.Cut != 0 && w.Cut <= s.tip {
 		if err := g.closeOpen(s, lw, false); err != nil {
 			return err
 		}
-		lw.add(head{stream: w.Stream, kind: noteCut, index: w.Cut, base: g.j.baseAt(s, w.Cut)}, nil)
+		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteCut, Index: w.Cut,
+			Base: g.j.baseAt(s, w.Cut)}, nil)
 		s.tip = w.Cut - 1
 	}
 	if !w.Fill {
@@ -300,21 +300,21 @@ func (g *group) encode(w *core.Write, road core.Flush) error {
 		if err := g.closeOpen(s, lw, false); err != nil { // what it covers must be flushed
 			return err
 		}
-		lw.add(head{stream: w.Stream, kind: noteCheckpoint}, encodeCheckpoint(w.Checkpoint))
+		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteCheckpoint},
+			format.EncodeCheckpoint(w.Checkpoint))
 	}
 	if w.Reclaim != nil {
-		lw.add(head{stream: w.Stream, kind: noteReclaim}, noteData(func(e *encoder) {
-			e.reclaim(w.Reclaim)
-		}))
+		wanted := format.NoteData(func(e *format.Encoder) { e.Reclaim(w.Reclaim) })
+		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteReclaim}, wanted)
 	}
 	return nil
 }
 
 func (g *group) entries(s *stream, lw *logWrite, w *core.Write, flags uint8) {
 	for i := range w.Entries {
-		lw.addEntry(w.Stream, &w.Entries[i], flags)
+		lw.AddEntry(w.Stream, &w.Entries[i], flags)
 	}
-	if n := len(w.Entries); n > 0 && flags&flagFill == 0 {
+	if n := len(w.Entries); n > 0 && flags&format.FlagFill == 0 {
 		s.tip = w.Entries[n-1].Index
 	}
 }
@@ -322,18 +322,18 @@ func (g *group) entries(s *stream, lw *logWrite, w *core.Write, flags uint8) {
 // notes appends what is logged on either road.
 func (g *group) notes(lw *logWrite, w *core.Write) {
 	if w.Keep != nil {
-		lw.add(head{stream: w.Stream, kind: noteKeep}, noteData(func(e *encoder) {
-			e.keep(w.Keep)
+		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteKeep}, format.NoteData(func(e *format.Encoder) {
+			e.Keep(w.Keep)
 		}))
 	}
 	if w.State != nil {
-		lw.add(head{stream: w.Stream, kind: noteState, epoch: w.State.Epoch,
-			base: core.Offset(w.State.Commit)}, noteData(func(e *encoder) {
-			e.uint(uint64(w.State.Vote))
+		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteState, Epoch: w.State.Epoch,
+			Base: core.Offset(w.State.Commit)}, format.NoteData(func(e *format.Encoder) {
+			e.Uint(uint64(w.State.Vote))
 		}))
 	}
 	if w.Trim > 0 {
-		lw.add(head{stream: w.Stream, kind: noteTrim, base: w.Trim}, nil)
+		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteTrim, Base: w.Trim}, nil)
 	}
 }
 
@@ -358,7 +358,7 @@ func (g *group) check(w *core.Write) error {
 		return &core.Error{Op: "write journal", Name: streamName(w.Stream), Kind: k,
 			Detail: fmt.Sprintf(format, args...)}
 	}
-	if w.Stream == 0 || w.Stream > streamMax {
+	if w.Stream == 0 || w.Stream > format.StreamMax {
 		return refuse(core.Invalid, "no such id")
 	}
 	tip := s.tip
@@ -393,7 +393,7 @@ func (g *group) check(w *core.Write) error {
 	for i := range w.Entries {
 		e := &w.Entries[i]
 		spare = spare && e.Kind != core.EntryBatch
-		if e.Kind == 0 || e.Kind >= 64 || len(e.Data) > dataBytesMax {
+		if e.Kind == 0 || e.Kind >= 64 || len(e.Data) > format.DataBytesMax {
 			return refuse(core.Invalid, "entry %d is of kind %d, %d bytes", e.Index, e.Kind,
 				len(e.Data))
 		}
