@@ -16,11 +16,16 @@ import (
 type amqpLoad struct {
 	kind     string
 	mirrored bool
+	defaults bool // the client's own
 
 	p     *plan
 	queue string
 	stop  context.CancelFunc // of the consumer
 	ended chan struct{}
+
+	mu   sync.Mutex
+	away map[int]context.CancelFunc // ends sessions that are not with the first node
+	next int
 }
 
 const (
@@ -36,10 +41,14 @@ var (
 )
 
 func (a *amqpLoad) dial(node int) (*amqp.Connection, *amqp.Channel, error) {
-	c, err := amqp.DialConfig("amqp://guest:guest@"+a.p.cluster.Address(node, AMQP)+"/",
-		amqp.Config{Heartbeat: 2 * time.Second, Dial: func(network, addr string) (net.Conn, error) {
-			return amqp.DefaultDial(requestMax)(network, addr)
-		}})
+	url := "amqp://guest:guest@" + a.p.cluster.Address(node, AMQP) + "/"
+	config := amqp.Config{Heartbeat: 2 * time.Second, Dial: func(network, addr string) (net.Conn, error) {
+		return amqp.DefaultDial(requestMax)(network, addr)
+	}}
+	if a.defaults {
+		config = amqp.Config{Locale: "en_US", Heartbeat: 10 * time.Second} // those of amqp.Dial
+	}
+	c, err := amqp.DialConfig(url, config)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -71,11 +80,7 @@ func (a *amqpLoad) prepare(ctx context.Context, p *plan) error {
 	if err := p.cluster.Lead(ctx, a.queue, p.leader); err != nil {
 		return err
 	}
-	copies := nodes
-	if a.kind == "classic" && !a.mirrored {
-		copies = 1
-	}
-	if err := p.cluster.Healthy(ctx, a.queue, copies); err != nil {
+	if err := p.cluster.Healthy(ctx, a.wants()); err != nil {
 		return err
 	}
 	consume, stop := context.WithCancel(context.Background())
@@ -84,14 +89,30 @@ func (a *amqpLoad) prepare(ctx context.Context, p *plan) error {
 	return nil
 }
 
-// each connects to one node after the other and runs fn on the connection, until ctx
-// ends. fn returns when the connection is of no more use.
-func (a *amqpLoad) each(ctx context.Context, fn func(*amqp.Channel) error) {
+func (a *amqpLoad) wants() []Want {
+	copies := nodes
+	if a.kind == "classic" && !a.mirrored {
+		copies = 1
+	}
+	return []Want{{Part: a.queue, Copies: copies, Leader: a.p.leader}}
+}
+
+// each connects to the first node that takes it and runs fn on the connection, until
+// ctx ends. fn returns when the connection is of no more use or its context ends.
+func (a *amqpLoad) each(ctx context.Context, fn func(context.Context, *amqp.Channel) error) {
 	for i := 0; ctx.Err() == nil; i++ {
-		c, ch, err := a.dial(a.p.at[i%len(a.p.at)])
+		place := i % len(a.p.at)
+		c, ch, err := a.dial(a.p.at[place])
 		if err == nil {
-			err = fn(ch)
+			session, end := context.WithCancel(ctx)
+			id := a.began(place, end)
+			err = fn(session, ch)
+			a.mu.Lock()
+			delete(a.away, id)
+			a.mu.Unlock()
+			end()
 			c.CloseDeadline(time.Now().Add(requestMax))
+			i = -1
 		}
 		if err != nil && ctx.Err() == nil {
 			a.p.ledger.Fail(err)
@@ -100,9 +121,40 @@ func (a *amqpLoad) each(ctx context.Context, fn func(*amqp.Channel) error) {
 	}
 }
 
+// began notes a session that home shall end.
+func (a *amqpLoad) began(place int, end context.CancelFunc) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.next++
+	if place > 0 {
+		if a.away == nil {
+			a.away = map[int]context.CancelFunc{}
+		}
+		a.away[a.next] = end
+	}
+	return a.next
+}
+
+func (a *amqpLoad) home(ctx context.Context) error {
+	for {
+		a.mu.Lock()
+		n := len(a.away)
+		for _, end := range a.away {
+			end()
+		}
+		a.mu.Unlock()
+		if n == 0 {
+			return nil
+		}
+		if sleep(ctx, backOffMax); ctx.Err() != nil {
+			return fmt.Errorf("%d clients are not back at node %d: %w", n, a.p.at[0], ctx.Err())
+		}
+	}
+}
+
 func (a *amqpLoad) consume(ctx context.Context) {
 	defer close(a.ended)
-	a.each(ctx, func(ch *amqp.Channel) error {
+	a.each(ctx, func(ctx context.Context, ch *amqp.Channel) error {
 		closed := ch.NotifyClose(make(chan *amqp.Error, 1))
 		if err := ch.Qos(amqpPrefetch, 0, false); err != nil {
 			return fmt.Errorf("qos: %w", err)
@@ -147,7 +199,7 @@ func (a *amqpLoad) load(ctx, within context.Context) {
 }
 
 func (a *amqpLoad) publish(ctx, within context.Context, producer int) {
-	a.each(ctx, func(ch *amqp.Channel) error {
+	a.each(ctx, func(ctx context.Context, ch *amqp.Channel) error {
 		o := &confirms{ledger: a.p.ledger, producer: producer, room: make(chan struct{}, amqpWindow)}
 		if err := ch.Confirm(false); err != nil {
 			return fmt.Errorf("confirm: %w", err)

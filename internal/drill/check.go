@@ -6,20 +6,40 @@ import (
 	"time"
 )
 
-// Verdict is what one run showed.
+// Verdict is what became of all messages of one mode in one series.
 type Verdict struct {
-	Acked      int           `json:"acknowledged"`
-	Lost       int           `json:"lost"`
-	Duplicated int           `json:"duplicated"`
-	Reordered  int           `json:"reordered"`
-	Returned   int           `json:"returned_after_settled"`
-	Unknown    int           `json:"unknown"`
-	Refused    int           `json:"refused"`
-	Before     int           `json:"acknowledged_before_fault"`
-	Gap        time.Duration `json:"gap_ns"`    // the longest without an acknowledgement, from the fault on
-	GapAt      time.Duration `json:"gap_at_ns"` // when it began, after the fault
-	Noise      time.Duration `json:"noise_ns"`  // the longest before the fault
-	LostFirst  []Send        `json:"lost_first,omitempty"`
+	Acked      int    `json:"acknowledged"`
+	Lost       int    `json:"lost"`
+	Duplicated int    `json:"duplicated"`
+	Reordered  int    `json:"reordered"`
+	Returned   int    `json:"returned_after_settled"`
+	Unknown    int    `json:"unknown"`
+	Refused    int    `json:"refused"`
+	Written    int    `json:"refused_and_written"` // read back although it was refused
+	Soft       int    `json:"soft"`                // the master had it, its slave had not
+	SoftLost   int    `json:"soft_lost"`
+	LostFirst  []Send `json:"lost_first,omitempty"`
+}
+
+// Window is one injection, in times since the load began.
+//
+//	Quiet ──── Fault ──────── Heal ──────── End
+//	   noise    │  the broken part │ it returns │
+type Window struct {
+	Quiet time.Duration `json:"quiet_ns"`
+	Fault time.Duration `json:"fault_ns"`
+	Heal  time.Duration `json:"heal_ns"`
+	End   time.Duration `json:"end_ns"`
+}
+
+// Gaps are the longest times without an acknowledgement of one mode in a window.
+type Gaps struct {
+	Gap    time.Duration `json:"gap_ns"`    // from the fault to the end
+	GapAt  time.Duration `json:"gap_at_ns"` // when it began, after the fault
+	Back   time.Duration `json:"back_ns"`   // the longest that began after the repair
+	Noise  time.Duration `json:"noise_ns"`  // before the fault
+	Before int           `json:"acknowledged_before_fault"`
+	Errors int           `json:"client_errors"` // from the fault to the end
 }
 
 // returnedAge is how long before the fault a settlement must have been handed over
@@ -35,8 +55,8 @@ type message struct {
 }
 
 // CheckLog judges a log that was read back whole, with offsets.
-func CheckLog(e Evidence, fault, end time.Duration) Verdict {
-	v := judgeSends(e, fault, end)
+func CheckLog(e Evidence) Verdict {
+	v := judgeSends(e)
 	gots := slices.Clone(e.Gots)
 	slices.SortStableFunc(gots, func(a, b Got) int {
 		return cmp.Or(cmp.Compare(a.Part, b.Part), cmp.Compare(a.Offset, b.Offset))
@@ -53,16 +73,17 @@ func CheckLog(e Evidence, fault, end time.Duration) Verdict {
 }
 
 // CheckQueue judges a queue whose consumers ran until it was empty: Gots are its
-// deliveries, in order.
-func CheckQueue(e Evidence, fault, end time.Duration) Verdict {
-	v := judgeSends(e, fault, end)
+// deliveries, in order. A settlement may be lost in the windows, or up to a second
+// before one.
+func CheckQueue(e Evidence, ws []Window) Verdict {
+	v := judgeSends(e)
 	settled := map[message]time.Duration{} // the first settlement
 	seen := map[message]bool{}
 	for _, g := range e.Gots {
 		id := message{g.Producer, g.Seq}
 		at, was := settled[id]
 		switch {
-		case was && (!g.Again || fault >= 0 && at < fault-returnedAge):
+		case was && (!g.Again || !excused(at, ws)):
 			v.Returned++
 		case seen[id] && !g.Again:
 			v.Duplicated++
@@ -74,6 +95,12 @@ func CheckQueue(e Evidence, fault, end time.Duration) Verdict {
 	}
 	v.Reordered = reordered(e.Gots)
 	return v
+}
+
+func excused(at time.Duration, ws []Window) bool {
+	return slices.ContainsFunc(ws, func(w Window) bool {
+		return at >= w.Fault-returnedAge && at < w.End
+	})
 }
 
 // reordered counts messages whose first appearance in a part came after that of a
@@ -102,58 +129,83 @@ func reordered(gots []Got) (n int) {
 	return n
 }
 
-// judgeSends counts outcomes, losses and gaps. fault < 0: there was none.
-func judgeSends(e Evidence, fault, end time.Duration) (v Verdict) {
+// judgeSends counts outcomes and losses.
+func judgeSends(e Evidence) (v Verdict) {
 	got := make(map[message]bool, len(e.Gots))
 	for _, g := range e.Gots {
 		got[message{g.Producer, g.Seq}] = true
 	}
-	var times []time.Duration
 	for _, s := range e.Sends {
-		switch s.Outcome {
-		case Unknown:
+		there := got[message{s.Producer, s.Seq}]
+		switch {
+		case s.Outcome == Unknown:
 			v.Unknown++
-			continue
-		case Refused:
+		case s.Outcome == Refused:
 			v.Refused++
-			continue
-		}
-		v.Acked++
-		times = append(times, s.At)
-		if fault < 0 || s.At < fault {
-			v.Before++
-		}
-		if !got[message{s.Producer, s.Seq}] {
-			v.Lost++
-			if len(v.LostFirst) < lostShown {
-				v.LostFirst = append(v.LostFirst, s)
+			if there {
+				v.Written++
+			}
+		case s.Outcome == Soft:
+			v.Soft++
+			if !there {
+				v.SoftLost++
+			}
+		default:
+			v.Acked++
+			if !there {
+				v.Lost++
+				if len(v.LostFirst) < lostShown {
+					v.LostFirst = append(v.LostFirst, s)
+				}
 			}
 		}
 	}
-	v.gaps(times, max(fault, 0), end)
 	return v
 }
 
-// noiseFrom is when the load is taken to run evenly.
-const noiseFrom = 500 * time.Millisecond
-
-func (v *Verdict) gaps(times []time.Duration, fault, end time.Duration) {
-	slices.Sort(times)
-	if n := len(times); n == 0 || times[n-1] < end {
-		times = append(times, end)
+// answered gives the times of all acknowledgements, in order.
+func answered(e Evidence) (times []time.Duration) {
+	for _, s := range e.Sends {
+		if s.Outcome == Acked || s.Outcome == Soft {
+			times = append(times, s.At)
+		}
 	}
-	last := time.Duration(0)
-	for _, t := range times {
-		gap := min(t, end) - last
-		switch {
-		case t >= fault && last < end:
+	slices.Sort(times)
+	return times
+}
+
+// measure gives the gaps of a window. acks are in order.
+func measure(acks, fails []time.Duration, w Window) (g Gaps) {
+	i, _ := slices.BinarySearch(acks, w.Quiet)
+	last := w.Quiet
+	for {
+		t := w.End
+		if i < len(acks) {
+			t = min(acks[i], w.End)
+		}
+		gap := t - last
+		if t >= w.Fault {
 			// The wait began at the fault, or at the last answer before it.
-			if gap > v.Gap && last >= noiseFrom {
-				v.Gap, v.GapAt = gap, last-fault
+			if gap > g.Gap {
+				g.Gap, g.GapAt = gap, last-w.Fault
 			}
-		case last >= noiseFrom:
-			v.Noise = max(v.Noise, gap)
+			if last >= w.Heal {
+				g.Back = max(g.Back, gap)
+			}
+		} else {
+			g.Noise = max(g.Noise, gap)
+			g.Before++
+		}
+		if t >= w.End {
+			break
 		}
 		last = t
+		i++
 	}
+	for _, at := range fails {
+		if at >= w.Fault && at <= w.End {
+			g.Errors++
+		}
+	}
+	return g
 }

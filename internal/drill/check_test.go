@@ -19,22 +19,22 @@ func evidence(n int) Evidence {
 
 func TestNothingIsWrongWithWhatCameBackWhole(t *testing.T) {
 	for name, check := range checks {
-		v := check(evidence(1000), 500*time.Millisecond, time.Second)
-		if v.Acked != 1000 || v.Lost+v.Duplicated+v.Reordered+v.Returned != 0 || v.Before != 500 {
+		v := check(evidence(1000))
+		if v.Acked != 1000 || v.Lost+v.Duplicated+v.Reordered+v.Returned+v.Written != 0 {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}
 }
 
-var checks = map[string]func(Evidence, time.Duration, time.Duration) Verdict{
-	"log": CheckLog, "queue": CheckQueue}
+var checks = map[string]func(Evidence) Verdict{"log": CheckLog,
+	"queue": func(e Evidence) Verdict { return CheckQueue(e, nil) }}
 
 func TestAMissingMessageIsLostOnlyIfItWasAcknowledged(t *testing.T) {
 	for name, check := range checks {
 		e := evidence(10)
 		e.Sends[3].Outcome, e.Sends[4].Outcome = Unknown, Refused
 		e.Gots = append(e.Gots[:3], e.Gots[6:]...) // 4, 5 and 6 are gone
-		v := check(e, 0, time.Second)
+		v := check(e)
 		if v.Lost != 1 || v.LostFirst[0].Seq != 6 || v.Unknown != 1 || v.Refused != 1 || v.Acked != 8 {
 			t.Errorf("%s: %+v", name, v)
 		}
@@ -44,7 +44,7 @@ func TestAMissingMessageIsLostOnlyIfItWasAcknowledged(t *testing.T) {
 func TestUnknownOutcomesMayAppear(t *testing.T) {
 	e := evidence(10)
 	e.Sends[3].Outcome = Unknown
-	if v := CheckLog(e, 0, time.Second); v.Lost+v.Duplicated+v.Reordered != 0 {
+	if v := CheckLog(e); v.Lost+v.Duplicated+v.Reordered != 0 {
 		t.Errorf("%+v", v)
 	}
 }
@@ -54,7 +54,7 @@ func TestAMessageAtTwoOffsetsIsThereTwice(t *testing.T) {
 	again := e.Gots[2]
 	again.Offset = 10
 	e.Gots = append(e.Gots, again)
-	if v := CheckLog(e, 0, time.Second); v.Duplicated != 1 || v.Reordered != 0 {
+	if v := CheckLog(e); v.Duplicated != 1 || v.Reordered != 0 {
 		t.Errorf("%+v", v)
 	}
 }
@@ -63,7 +63,7 @@ func TestOrderCountsByFirstAppearanceInAPart(t *testing.T) {
 	e := evidence(10)
 	e.Gots[4].Offset, e.Gots[5].Offset = 5, 4
 	e.Gots[8].Part = "1" // another part has an order of its own
-	if v := CheckLog(e, 0, time.Second); v.Reordered != 1 || v.Duplicated != 0 {
+	if v := CheckLog(e); v.Reordered != 1 || v.Duplicated != 0 {
 		t.Errorf("%+v", v)
 	}
 }
@@ -79,6 +79,7 @@ func TestWhatWasSettledMayNotReturn(t *testing.T) {
 	}{
 		{"flagged, settled just before the fault", fault - time.Second/2, true, 0, 0},
 		{"flagged, settled long before", fault - 2*time.Second, true, 1, 0},
+		{"flagged, settled after the window", 6 * time.Second, true, 1, 0},
 		{"not flagged", fault - time.Second/2, false, 1, 0},
 		{"flagged, never settled", -1, true, 0, 0},
 		{"not flagged, never settled", -1, false, 0, 1},
@@ -87,30 +88,54 @@ func TestWhatWasSettledMayNotReturn(t *testing.T) {
 		e.Gots[0].Settled = c.settled
 		e.Gots = append(e.Gots, Got{Seq: 1, Part: "0", Offset: -1, At: fault + time.Second,
 			Again: c.again, Settled: fault + time.Second})
-		v := CheckQueue(e, fault, 5*time.Second)
+		v := CheckQueue(e, []Window{{Fault: fault, End: 5 * time.Second}})
 		if v.Returned != c.returned || v.Duplicated != c.twice || v.Lost != 0 {
 			t.Errorf("%s: %+v", c.what, v)
 		}
 	}
 }
 
-func TestGapsAreMeasuredFromTheFaultOn(t *testing.T) {
-	e := evidence(3000)
-	for i := range e.Sends {
-		switch { // 50 ms before the fault at 1 s, 200 ms after it
-		case i >= 2000:
-			e.Sends[i].At += 250 * time.Millisecond
-		case i >= 800:
-			e.Sends[i].At += 50 * time.Millisecond
+func TestWhatWasRefusedMayNotBeThere(t *testing.T) {
+	for name, check := range checks {
+		e := evidence(10)
+		e.Sends[3].Outcome, e.Sends[4].Outcome = Refused, Soft
+		e.Sends[5].Outcome = Soft
+		e.Gots = append(e.Gots[:5], e.Gots[6:]...)
+		v := check(e)
+		if v.Written != 1 || v.Soft != 2 || v.SoftLost != 1 || v.Lost != 0 || v.Acked != 7 {
+			t.Errorf("%s: %+v", name, v)
 		}
 	}
-	v := CheckLog(e, time.Second, 3249*time.Millisecond)
-	if v.Gap != 201*time.Millisecond || v.Noise != 51*time.Millisecond || v.GapAt != 1049*time.Millisecond {
-		t.Errorf("gap %v at %v, noise %v", v.Gap, v.GapAt, v.Noise)
+}
+
+func TestGapsAreMeasuredInTheirWindow(t *testing.T) {
+	const ms = time.Millisecond
+	var acks []time.Duration
+	for i := range 5000 {
+		at := time.Duration(i) * ms
+		switch { // 50 ms before the fault at 1 s, 200 ms after it, 80 ms after the repair at 2.5 s
+		case i >= 3000:
+			at += 330 * ms
+		case i >= 2000:
+			at += 250 * ms
+		case i >= 800:
+			at += 50 * ms
+		}
+		acks = append(acks, at)
 	}
-	v = CheckLog(e, time.Second, 10*time.Second)
-	if v.Gap != 10*time.Second-3249*time.Millisecond {
-		t.Errorf("acknowledgements that never come again are no gap: %v", v.Gap)
+	w := Window{Quiet: 500 * ms, Fault: time.Second, Heal: 2500 * ms, End: 4 * time.Second}
+	g := measure(acks, []time.Duration{900 * ms, 1100 * ms}, w)
+	if g.Gap != 201*ms || g.GapAt != 1049*ms || g.Noise != 51*ms || g.Back != 81*ms || g.Before != 450 ||
+		g.Errors != 1 {
+		t.Errorf("%+v", g)
+	}
+	w.End = 10 * time.Second
+	if g = measure(acks, nil, w); g.Gap != 10*time.Second-5329*ms {
+		t.Errorf("acknowledgements that never come again are no gap: %+v", g)
+	}
+	w.Quiet = 9 * time.Second
+	if g = measure(nil, nil, w); g.Gap != time.Second && g.Before != 0 {
+		t.Errorf("without any acknowledgement: %+v", g)
 	}
 }
 
@@ -154,8 +179,10 @@ func TestAPlantedLossBreaksThePromise(t *testing.T) {
 			if drop {
 				l.drop = func(s Send) bool { return s.Seq == 42 }
 			}
-			res := judge(Result{Mode: m.Name, Fault: "none"}, &m, l, times("none", 1), nil, nil,
-				&Options{Rate: 1})
+			in := Injection{Window: Window{End: time.Minute}}
+			tr := &track{m: &m, p: &plan{ledger: l, rate: 1}, res: Result{Mode: m.Name, Fault: "none"}}
+			tr.noted(in)
+			res := tr.judge(nil, nil)
 			rows := Rows([]Result{res})
 			if !res.Valid || Kept(rows) == drop || drop && (res.Lost != 1 || res.LostFirst[0].Seq != 42) {
 				t.Errorf("%s, planted %v: %+v", m.Name, drop, res)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -14,48 +16,48 @@ type Options struct {
 	Program string   // this program
 	Modes   []string // empty: kafka-insync, kafka-majority, amqp-quorum
 	Faults  []string // empty: kill
-	All     bool     // every mode under every fault
-	Rate    int      // messages a second
-	Seconds float64  // of load, longer where a fault needs it
-	Runs    int      // of each mode and fault
+	All     bool     // the whole table, whatever Modes and Faults say
+	Rate    int      // messages a second, of all modes that share a cluster together
+	Runs    int      // injections of each fault; in the whole table fewer of what is not judged
 	Hold    time.Duration
-	Keep    string // directory where data and logs stay; "": removed
+	Keep    string // directory where data and logs stay; "": removed, unless a promise was broken
 	Address string // nodes listen on the three that follow
-	Told    func(Result)
+	Said    func(line string)
 }
 
-// Run carries out all runs, one after the other. A cluster is used for several, and
+// Run carries out all series, one after the other. A cluster is used for several, and
 // made anew after one that left it unhealthy.
 func Run(ctx context.Context, o Options) ([]Result, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	dir := o.Keep
-	if dir == "" {
+	d := driller{o: &o, dir: o.Keep, keep: o.Keep != ""}
+	if d.dir == "" {
 		made, err := os.MkdirTemp("", "trine-drill-")
 		if err != nil {
 			return nil, err
 		}
-		defer os.RemoveAll(made)
-		dir = made
+		d.dir = made
 	}
-	d := driller{o: &o, dir: dir}
-	defer d.drop()
+	defer func() {
+		d.drop()
+		if !d.keep {
+			os.RemoveAll(d.dir)
+		}
+	}()
 	var all []Result
-	for _, power := range []bool{false, true} {
-		for _, mode := range o.Modes {
-			for _, fault := range o.Faults {
+	for _, f := range o.fleets() {
+		d.drop()
+		for _, power := range []bool{false, true} {
+			for _, fault := range f.faults {
 				if faultNamed(fault).Power != power {
 					continue
 				}
-				for range o.Runs {
-					if ctx.Err() != nil {
-						return all, ctx.Err()
-					}
-					all = append(all, d.one(ctx, modeNamed(mode), fault, power))
-					if o.Told != nil {
-						o.Told(all[len(all)-1])
-					}
+				if fit := f.only(fault); len(fit.modes) > 0 {
+					all = append(all, d.series(ctx, fit, fault)...)
+				}
+				if ctx.Err() != nil {
+					return all, ctx.Err()
 				}
 			}
 		}
@@ -64,15 +66,6 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 }
 
 func (o *Options) check() error {
-	if o.All {
-		o.Modes, o.Faults = nil, nil
-		for _, m := range Modes {
-			o.Modes = append(o.Modes, m.Name)
-		}
-		for _, f := range Faults {
-			o.Faults = append(o.Faults, f.Name)
-		}
-	}
 	if len(o.Modes) == 0 {
 		o.Modes = []string{"kafka-insync", "kafka-majority", "amqp-quorum"}
 	}
@@ -89,53 +82,107 @@ func (o *Options) check() error {
 			return fmt.Errorf("fault %q is not known: see trine drill run --help", f)
 		}
 	}
-	if o.Rate < 1 || o.Seconds < 1 || o.Runs < 1 {
-		return errors.New("rate, seconds and runs are 1 or more")
+	for _, m := range o.Modes {
+		if !slices.ContainsFunc(o.Faults, modeNamed(m).uses) {
+			return fmt.Errorf("fault alter is not for mode %q: the modes for it are %s", m, alterable())
+		}
+	}
+	if o.Said == nil {
+		o.Said = func(string) {}
+	}
+	if o.Rate < 1 || o.Runs < 1 {
+		return errors.New("rate and runs are 1 or more")
 	}
 	return nil
+}
+
+func alterable() string {
+	var names []string
+	for _, m := range Modes {
+		if m.Changes != nil {
+			names = append(names, m.Name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // driller owns the cluster in use.
 type driller struct {
 	o     *Options
 	dir   string
+	keep  bool // dir stays
 	c     Cluster
 	power bool
+	at    string // where the cluster's data is
 	count int
 	made  int
 }
 
-// usesMax is how many runs one cluster serves.
-const usesMax = 12
+// seriesMax is how many series one cluster serves.
+const seriesMax = 12
 
-func (d *driller) one(ctx context.Context, m *Mode, fault string, power bool) Result {
-	if d.c != nil && (d.power != power || d.count%usesMax == 0) {
+// series carries one out, in the cluster that is there if it fits.
+func (d *driller) series(ctx context.Context, f fleet, fault string) []Result {
+	power := faultNamed(fault).Power
+	if d.c != nil && (d.power != power || d.count%seriesMax == 0) {
 		d.drop()
 	}
 	d.count++
-	if d.c == nil {
-		d.made++
-		dir := filepath.Join(d.dir, fmt.Sprintf("cluster-%d", d.made))
-		err := os.MkdirAll(dir, 0o750)
-		if err == nil {
-			d.c, err = StartLocal(ctx, d.o.Program, dir, d.o.Address, power)
+	began := time.Now()
+	d.o.Said(fmt.Sprintf("%s, %d times: %s; %s", fault, f.runs, faultNamed(fault).Says, f.layout(d.o.Rate)))
+	if err := d.ready(ctx, power); err != nil {
+		var all []Result
+		for _, m := range f.modes {
+			all = append(all, Result{Mode: m.Name, Fault: fault, Why: err.Error()})
 		}
-		if err != nil {
-			return Result{Mode: m.Name, Fault: fault, Why: err.Error()}
-		}
-		d.power = power
+		return all
 	}
-	id := fmt.Sprintf("%d-%d", os.Getpid(), d.count)
-	res := run(ctx, d.c, m, fault, id, d.o)
-	if !res.Valid || len(res.Broken) > 0 {
+	s := series{o: d.o, c: d.c, f: f, fault: fault}
+	all := s.run(ctx, fmt.Sprintf("%d-%02d", os.Getpid(), d.count))
+	if why := all[0].Why; why != "" {
+		d.o.Said("  this does not count: " + why)
+	}
+	bad := false
+	for i := range all {
+		r := &all[i]
+		if bad = bad || !r.Valid || len(r.Broken) > 0; !r.Valid || len(r.Broken) > 0 {
+			r.Kept, d.keep = d.at, d.keep || len(r.Broken) > 0
+		}
+		d.o.Said("  " + r.line())
+	}
+	if bad {
 		d.drop()
 	}
-	return res
+	d.o.Said(fmt.Sprintf("  took %v", time.Since(began).Round(time.Second)))
+	return all
 }
 
+// ready makes a cluster where there is none.
+func (d *driller) ready(ctx context.Context, power bool) error {
+	if d.c != nil {
+		return nil
+	}
+	d.made++
+	d.at = filepath.Join(d.dir, fmt.Sprintf("cluster-%d", d.made))
+	if err := os.MkdirAll(d.at, 0o750); err != nil {
+		return err
+	}
+	c, err := StartLocal(ctx, d.o.Program, d.at, d.o.Address, power)
+	if err != nil {
+		return err
+	}
+	d.c, d.power = c, power
+	return nil
+}
+
+// drop ends the cluster. Its data goes where nobody asked for it, unless it is
+// evidence.
 func (d *driller) drop() {
 	if d.c != nil {
 		d.c.Close()
 		d.c = nil
+		if !d.keep {
+			os.RemoveAll(d.at)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package drill
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,14 +17,17 @@ const (
 	Unknown Outcome = iota // nothing, or an error that may hide a success
 	Acked
 	Refused // it was said not to be there
+	Soft    // RocketMQ: the master has it, its slave has not; nothing is promised
 )
 
-// Send is one message of one producer. Times count from the start of the load.
+// Send is one message of one producer. Times count from the start of the load, that
+// of all modes of a series.
 type Send struct {
 	Producer int
 	Seq      int64 // from 1, without gaps
 	Outcome  Outcome
 	At       time.Duration // of the outcome
+	got      bool          // it was read back
 }
 
 // Got is one message read back, or one delivery from a queue.
@@ -42,11 +46,14 @@ type Ledger struct {
 	run   string
 	start time.Time
 
-	mu     sync.Mutex
-	sends  map[int][]Send // by producer; Seq-1 is the place
-	gots   []Got
-	errors map[string]int
-	drop   func(Send) bool // tests plant a loss with it
+	mu      sync.Mutex
+	sends   map[int][]Send // by producer; Seq-1 is the place
+	gots    []Got
+	missing int             // acknowledged, not read back
+	acks    []time.Duration // when messages were acknowledged, in order
+	fails   []time.Duration // when a client's API gave an error
+	errors  map[string]int
+	drop    func(Send) bool // tests plant a loss with it
 }
 
 // NewLedger begins a ledger. The run's name tells its messages from others.
@@ -69,19 +76,42 @@ func (l *Ledger) Next(producer int) (int64, []byte) {
 // Told notes the outcome of a message. An error is Unknown unless refused says that
 // the message is known not to be there.
 func (l *Ledger) Told(producer int, seq int64, err error, refused bool) {
-	at := l.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := &l.sends[producer][seq-1]
-	s.At = at
+	outcome := Unknown
 	switch {
-	case err == nil && s.Outcome != Refused:
-		s.Outcome = Acked
+	case err == nil:
+		outcome = Acked
 	case refused:
-		s.Outcome = Refused
+		outcome = Refused
 	}
+	l.outcome(producer, seq, outcome)
 	if err != nil {
-		l.errors[label(err)]++
+		l.fail(err)
+	}
+}
+
+// Soft notes that the master has a message and its slave has not: no error of the
+// client's API, and no promise. what is the answer's name.
+func (l *Ledger) Soft(producer int, seq int64, what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.outcome(producer, seq, Soft)
+	l.errors[what]++
+}
+
+// outcome sets what became of a message; the caller holds mu.
+func (l *Ledger) outcome(producer int, seq int64, o Outcome) {
+	s := &l.sends[producer][seq-1]
+	if s.Outcome == Refused && o == Acked {
+		return // returned first, confirmed then
+	}
+	s.At, s.Outcome = l.Now(), o
+	if o == Acked || o == Soft {
+		l.acks = append(l.acks, s.At)
+	}
+	if o == Acked && !s.got {
+		l.missing++
 	}
 }
 
@@ -89,7 +119,29 @@ func (l *Ledger) Told(producer int, seq int64, err error, refused bool) {
 func (l *Ledger) Fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.fail(err)
+}
+
+func (l *Ledger) fail(err error) {
+	l.fails = append(l.fails, l.Now())
 	l.errors[label(err)]++
+}
+
+// LastAck is when the latest acknowledgement came; -1: none did.
+func (l *Ledger) LastAck() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.acks) == 0 {
+		return -1
+	}
+	return l.acks[len(l.acks)-1]
+}
+
+// Measured gives the gaps of a window that has just ended.
+func (l *Ledger) Measured(w Window) Gaps {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return measure(l.acks, l.fails, w)
 }
 
 // label makes one line of an error that many others share.
@@ -122,6 +174,12 @@ func (l *Ledger) Read(body []byte, part string, offset int64, again bool) (int, 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.gots = append(l.gots, Got{p, seq, part, offset, at, again, -1})
+	if ss := l.sends[p]; seq > 0 && seq <= int64(len(ss)) && !ss[seq-1].got {
+		ss[seq-1].got = true
+		if ss[seq-1].Outcome == Acked {
+			l.missing--
+		}
+	}
 	return len(l.gots) - 1, true
 }
 
@@ -137,23 +195,7 @@ func (l *Ledger) Settled(place int) {
 func (l *Ledger) Missing() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	type id struct {
-		p int
-		s int64
-	}
-	got := make(map[id]bool, len(l.gots))
-	for _, g := range l.gots {
-		got[id{g.Producer, g.Seq}] = true
-	}
-	n := 0
-	for _, ss := range l.sends {
-		for _, s := range ss {
-			if s.Outcome == Acked && !got[id{s.Producer, s.Seq}] {
-				n++
-			}
-		}
-	}
-	return n
+	return l.missing
 }
 
 // Count gives how many messages were read back so far.
@@ -168,13 +210,14 @@ type Evidence struct {
 	Sends  []Send
 	Gots   []Got
 	Errors map[string]int
+	Fails  []time.Duration // when a client's API gave an error
 }
 
 // Evidence gives a copy of what is known.
 func (l *Ledger) Evidence() Evidence {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := Evidence{Errors: map[string]int{}}
+	e := Evidence{Errors: map[string]int{}, Fails: slices.Clone(l.fails)}
 	for p := 0; len(e.Sends) < l.total(); p++ {
 		e.Sends = append(e.Sends, l.sends[p]...)
 	}

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -69,7 +68,7 @@ func StartLocal(ctx context.Context, program, dir, base string, volatile bool) (
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	if err := c.Healthy(ctx, "", 0); err != nil {
+	if err := c.Healthy(ctx, nil); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("start cluster: %w", err)
 	}
@@ -240,7 +239,7 @@ func (c *local) streams(ctx context.Context, node int, part string) (found []Str
 		if !strings.Contains(s.Name, part) {
 			continue
 		}
-		f := Stream{Name: s.Name, Leader: int(s.Leader), InSync: s.InSync}
+		f := Stream{Name: s.Name, Mode: s.Mode, Leader: int(s.Leader), InSync: s.InSync, Changing: s.Changing}
 		for _, m := range s.Members {
 			f.Nodes = append(f.Nodes, int(m.Node))
 		}
@@ -249,42 +248,74 @@ func (c *local) streams(ctx context.Context, node int, part string) (found []Str
 	return found, err
 }
 
+// Lead asks for another order of the stream's nodes. A Raft group hands over when
+// its first node changes, so one that prefers the node already is turned away first.
 func (c *local) Lead(ctx context.Context, part string, node int) error {
 	for {
 		s, err := c.Find(ctx, part)
 		if err == nil && s.Leader == node {
 			return nil
 		}
-		if err == nil {
-			to := []int{node}
-			for _, n := range s.Nodes {
-				if n != node {
-					to = append(to, n)
-				}
-			}
-			err = c.ask(ctx, "POST", "/api/trine/v1/move", url.Values{"name": {s.Name}},
-				map[string]any{"nodes": to}, nil)
+		if err == nil && s.Mode == "majority" && s.Leader > 0 {
+			err = c.prefer(ctx, &s, s.Leader)
 		}
-		select {
-		case <-ctx.Done():
+		if err == nil {
+			err = c.prefer(ctx, &s, node)
+		}
+		for again := time.Now().Add(leadAgain); err == nil && time.Now().Before(again) && ctx.Err() == nil; {
+			sleep(ctx, 20*time.Millisecond)
+			if now, e := c.Find(ctx, part); e == nil && now.Leader == node {
+				return nil
+			}
+		}
+		if sleep(ctx, 20*time.Millisecond); ctx.Err() != nil {
 			return fmt.Errorf("lead stream %q at node %d: it is at %d: %w", part, node, s.Leader,
 				errors.Join(err, ctx.Err()))
-		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
 
-func (c *local) Policy(ctx context.Context, name, pattern string, definition map[string]any) error {
-	return c.ask(ctx, "PUT", "/api/policies/%2F/"+name, nil,
-		map[string]any{"pattern": pattern, "definition": definition, "apply-to": "all"}, nil)
+// leadAgain is when a leadership that did not move is asked for again.
+const leadAgain = 700 * time.Millisecond
+
+// prefer moves a stream to the same nodes, with one of them first.
+func (c *local) prefer(ctx context.Context, s *Stream, first int) error {
+	to := []int{first}
+	for _, n := range s.Nodes {
+		if n != first {
+			to = append(to, n)
+		}
+	}
+	if len(s.Nodes) == 1 {
+		to = to[:1]
+	}
+	return c.ask(ctx, "POST", "/api/trine/v1/move", url.Values{"name": {s.Name}}, map[string]any{"nodes": to}, nil)
 }
 
-// Healthy waits until every node serves and sees the streams led with so many copies
-// in sync.
-func (c *local) Healthy(ctx context.Context, part string, copies int) error {
+// Policy puts a policy and waits until every node knows it.
+func (c *local) Policy(ctx context.Context, name, pattern string, definition map[string]any) error {
+	path := "/api/policies/%2F/" + name
+	err := c.ask(ctx, "PUT", path, nil,
+		map[string]any{"pattern": pattern, "definition": definition, "apply-to": "all"}, nil)
+	for n := 1; n <= nodes && err == nil; n++ {
+		for c.call(ctx, n, "GET", path, nil, nil, nil) != nil {
+			if sleep(ctx, 10*time.Millisecond); ctx.Err() != nil {
+				return fmt.Errorf("policy %q is not known to node %d: %w", name, n, ctx.Err())
+			}
+		}
+	}
+	return err
+}
+
+func (c *local) Alter(ctx context.Context, node int, name string, ch Change) error {
+	return c.call(ctx, node, "PATCH", "/api/trine/v1/streams", url.Values{"name": {name}}, ch, nil)
+}
+
+// Healthy waits until every node serves and sees the streams as they are wanted.
+func (c *local) Healthy(ctx context.Context, wants []Want) error {
 	var why error
 	for {
-		if why = c.healthy(ctx, part, copies); why == nil {
+		if why = c.healthy(ctx, wants); why == nil {
 			return nil
 		}
 		select {
@@ -295,34 +326,43 @@ func (c *local) Healthy(ctx context.Context, part string, copies int) error {
 	}
 }
 
-func (c *local) healthy(ctx context.Context, part string, copies int) error {
+func (c *local) healthy(ctx context.Context, wants []Want) error {
 	for n := 1; n <= nodes; n++ {
 		if err := c.call(ctx, n, "GET", "/readyz", nil, nil, nil); err != nil {
 			return fmt.Errorf("node %d is not healthy: %w", n, err)
 		}
-		if part == "" {
+		if len(wants) == 0 {
 			continue
 		}
-		all, err := c.streams(ctx, n, part)
+		all, err := c.streams(ctx, n, "")
 		if err != nil {
 			return err
 		}
-		for _, s := range all {
-			if s.Leader == 0 || s.InSync < copies {
-				return fmt.Errorf("stream %q on node %d: leader %d, %d of %d copies in sync",
-					s.Name, n, s.Leader, s.InSync, copies)
+		for _, w := range wants {
+			if err := w.met(all); err != nil {
+				return fmt.Errorf("node %d sees %w", n, err)
 			}
 		}
 	}
 	return nil
 }
 
-// logTail gives what a node said last, for reports.
-func logTail(dir string, node, lines int) string {
-	b, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("node-%d.log", node)))
-	if err != nil {
-		return err.Error()
+// met says what of the wanted streams is not as it shall be.
+func (w *Want) met(all []Stream) error {
+	found := false
+	for _, s := range all {
+		if !strings.Contains(s.Name, w.Part) {
+			continue
+		}
+		found = true
+		if s.Leader == 0 || s.InSync < w.Copies || w.Leader != 0 && s.Leader != w.Leader ||
+			w.Mode != "" && (s.Mode != w.Mode || s.Changing) {
+			return fmt.Errorf("stream %q: mode %s, leader %d, %d of %d copies in sync, changing %v", s.Name,
+				s.Mode, s.Leader, s.InSync, w.Copies, s.Changing)
+		}
 	}
-	all := strings.Split(strings.TrimSpace(string(b)), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	if !found {
+		return fmt.Errorf("no stream called like %q", w.Part)
+	}
+	return nil
 }

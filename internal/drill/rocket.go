@@ -22,29 +22,30 @@ import (
 // rocketLoad is a producer used by many senders, each waiting for its answer, and a
 // push consumer that reads back.
 type rocketLoad struct {
-	mode string
+	mode     string
+	defaults bool // the client's own
 
-	p        *plan
-	topic    string
+	p     *plan
+	topic string
+
+	mu       sync.RWMutex
 	producer rocketmq.Producer
+	made     int // producers
 }
 
-const rocketSenders = 32
+// senders of one mode: each waits for its answer, so that as many as fail to get one
+// within requestMax must not be all.
+const (
+	sendersMin = 32
+	sendersMax = 512
+)
+
+var quietLog = sync.OnceFunc(func() { rlog.SetLogLevel("fatal") })
 
 func (r *rocketLoad) prepare(ctx context.Context, p *plan) error {
-	rlog.SetLogLevel("fatal")
+	quietLog()
 	r.p, r.topic = p, "drill-"+p.id
-	// Groups that elect are called at a node that lives: their one queue is led
-	// elsewhere and forwarded to. The others are all used, as their producers do.
-	groups := []int{1, 2, 3}
-	copies := 2
-	switch r.mode {
-	case "dledger":
-		groups, copies = []int{p.at[0]}, nodes
-	case "single":
-		copies = 1
-	}
-	for _, g := range groups {
+	for _, g := range p.groups {
 		at := p.cluster.Address(g, Broker)
 		err := remoting(ctx, at, 25, nil, []byte("trineMode="+r.mode+"\n"))
 		if err != nil {
@@ -62,14 +63,23 @@ func (r *rocketLoad) prepare(ctx context.Context, p *plan) error {
 			return err
 		}
 	}
-	if err := p.cluster.Healthy(ctx, r.topic, copies); err != nil {
+	if err := p.cluster.Healthy(ctx, r.wants()); err != nil {
 		return err
 	}
+	return r.connect(ctx)
+}
+
+// connect makes a producer that has sent something.
+func (r *rocketLoad) connect(ctx context.Context) error {
+	r.made++
+	name := fmt.Sprintf("p%s-%d", r.p.id, r.made)
+	opts := []producer.Option{producer.WithNameServer(r.servers()), producer.WithGroupName(name),
+		producer.WithInstanceName(name)}
+	if !r.defaults {
+		opts = append(opts, producer.WithSendMsgTimeout(requestMax), producer.WithRetry(2))
+	}
 	var err error
-	r.producer, err = rocketmq.NewProducer(producer.WithNameServer(r.servers()),
-		producer.WithGroupName("p"+p.id), producer.WithInstanceName("p"+p.id),
-		producer.WithSendMsgTimeout(requestMax), producer.WithRetry(2))
-	if err != nil {
+	if r.producer, err = rocketmq.NewProducer(opts...); err != nil {
 		return err
 	}
 	if err := r.producer.Start(); err != nil {
@@ -87,6 +97,28 @@ func (r *rocketLoad) prepare(ctx context.Context, p *plan) error {
 	}
 }
 
+func (r *rocketLoad) wants() []Want {
+	switch r.mode {
+	case "dledger":
+		return []Want{{Part: r.topic, Copies: nodes, Leader: r.p.leader}}
+	case "single":
+		return []Want{{Part: r.topic, Copies: 1}}
+	}
+	return []Want{{Part: r.topic, Copies: 2}}
+}
+
+// home makes a producer anew that is connected to the broken node: it would find
+// that node again with its next poll of routes only, up to 30 s later.
+func (r *rocketLoad) home(ctx context.Context) error {
+	if r.p.at[0] != r.p.target {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_ = r.producer.Shutdown() // it is not used again
+	return r.connect(ctx)
+}
+
 func (r *rocketLoad) servers() (at primitive.NamesrvAddr) {
 	for _, n := range r.p.at {
 		at = append(at, r.p.cluster.Address(n, NameServer))
@@ -97,7 +129,7 @@ func (r *rocketLoad) servers() (at primitive.NamesrvAddr) {
 func (r *rocketLoad) load(ctx, within context.Context) {
 	todo := make(chan struct{})
 	var wait sync.WaitGroup
-	for s := range rocketSenders {
+	for s := range min(max(r.p.rate, sendersMin), sendersMax) {
 		wait.Go(func() { // ends when todo is closed
 			for range todo {
 				r.send(within, s)
@@ -116,9 +148,19 @@ func (r *rocketLoad) load(ctx, within context.Context) {
 
 func (r *rocketLoad) send(ctx context.Context, sender int) {
 	seq, body := r.p.ledger.Next(sender)
+	if !r.defaults { // the client itself has no setting for it: it waits 3 s
+		short, cancel := context.WithTimeout(ctx, requestMax)
+		defer cancel()
+		ctx = short
+	}
+	r.mu.RLock()
 	res, err := r.producer.SendSync(ctx, primitive.NewMessage(r.topic, body))
-	// The soft answers say that the master has it, not its slave: no promise.
+	r.mu.RUnlock()
 	if err == nil && res.Status != primitive.SendOK {
+		if soft := statuses[res.Status]; soft != "" {
+			r.p.ledger.Soft(sender, seq, soft)
+			return
+		}
 		err = fmt.Errorf("send status %d", res.Status)
 	}
 	r.p.ledger.Told(sender, seq, err, false)
@@ -126,6 +168,10 @@ func (r *rocketLoad) send(ctx context.Context, sender int) {
 		sleep(ctx, backOffMax)
 	}
 }
+
+// statuses are RocketMQ's soft answers: the master has the message.
+var statuses = map[primitive.SendStatus]string{primitive.SendFlushDiskTimeout: "FLUSH_DISK_TIMEOUT",
+	primitive.SendFlushSlaveTimeout: "FLUSH_SLAVE_TIMEOUT", primitive.SendSlaveNotAvailable: "SLAVE_NOT_AVAILABLE"}
 
 func (r *rocketLoad) drain(ctx context.Context) error {
 	c, err := rocketmq.NewPushConsumer(consumer.WithNameServer(r.servers()),

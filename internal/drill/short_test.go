@@ -41,18 +41,15 @@ func TestShortSelectionKeepsItsPromises(t *testing.T) {
 	program := broker(t)
 	alone(t)
 	for _, c := range []struct{ modes, faults string }{
-		{"kafka-insync,kafka-majority,amqp-quorum,rocket-dledger", "kill"},
-		{"kafka-insync,amqp-quorum", "term"},
-		{"amqp-mirrored", "kill-all"},
-		{"kafka-majority,amqp-quorum", "power"},
+		{"kafka-insync,kafka-majority,amqp-quorum,amqp-mirrored,rocket-sync,rocket-dledger", "kill,term,kill-all"},
+		{"kafka-majority,amqp-quorum,rocket-dledger", "power"},
+		{"kafka-insync", "alter"},
+		{"kafka-min3", "kill-other"},
 	} {
 		rs, err := Run(t.Context(), Options{Program: program, Modes: strings.Split(c.modes, ","),
-			Faults: strings.Split(c.faults, ","), Rate: 1000, Seconds: 4, Runs: 1, Keep: t.TempDir(),
+			Faults: strings.Split(c.faults, ","), Rate: 1000, Runs: 1, Keep: t.TempDir(),
 			Address: fmt.Sprintf("127.%d.%d.0", 100+os.Getpid()/250%100, 1+os.Getpid()%250),
-			Told: func(r Result) {
-				t.Logf("%s %s: %d acknowledged, %d lost, gap %v, errors %v", r.Mode, r.Fault, r.Acked, r.Lost,
-					r.Gap.Round(time.Millisecond), r.Errors)
-			}})
+			Said:    func(line string) { t.Log(line) }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +67,7 @@ func TestACountedLossIsSeenThroughRealProcesses(t *testing.T) {
 	program := broker(t)
 	alone(t)
 	rs, err := Run(t.Context(), Options{Program: program, Modes: []string{"kafka-acks1"}, Faults: []string{"kill"},
-		Rate: 1000, Seconds: 4, Runs: 1, Hold: 200 * time.Millisecond, Keep: t.TempDir(),
+		Rate: 1000, Runs: 1, Hold: 200 * time.Millisecond, Keep: t.TempDir(),
 		Address: fmt.Sprintf("127.%d.%d.100", 100+os.Getpid()/250%100, 1+os.Getpid()%250)})
 	if err != nil {
 		t.Fatal(err)
