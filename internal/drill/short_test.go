@@ -43,7 +43,7 @@ func TestShortSelectionKeepsItsPromises(t *testing.T) {
 	for _, c := range []struct{ modes, faults string }{
 		{"kafka-insync,kafka-majority,amqp-quorum,amqp-mirrored,rocket-sync,rocket-dledger", "kill,term,kill-all"},
 		{"kafka-majority,amqp-quorum,rocket-dledger", "power"},
-		{"kafka-insync", "alter"},
+		{"kafka-insync,amqp-classic", "alter"},
 		{"kafka-min3", "kill-other"},
 	} {
 		rs, err := Run(t.Context(), Options{Program: program, Modes: strings.Split(c.modes, ","),
