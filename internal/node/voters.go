@@ -72,24 +72,7 @@ func decodeVoters(b []byte) (found, error) {
 // writeVoters writes the file so that after a power cut it is whole or absent.
 func writeVoters(disk vfs.FS, dir string, f found) error {
 	name := path.Join(dir, votersName)
-	file, err := disk.Create(name + ".new")
-	if err != nil {
-		return fmt.Errorf("write %q: %w", name, err)
-	}
-	_, err = file.WriteAt(encodeVoters(f), 0)
-	if err == nil {
-		err = file.Sync()
-	}
-	if e := file.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = disk.Rename(name+".new", name)
-	}
-	if err == nil {
-		err = disk.SyncDir(dir)
-	}
-	if err != nil {
+	if err := vfs.WriteFile(disk, dir, name, encodeVoters(f)); err != nil {
 		return fmt.Errorf("write %q: %w", name, err)
 	}
 	return nil
@@ -98,20 +81,11 @@ func writeVoters(disk vfs.FS, dir string, f found) error {
 // readVoters gives what writeVoters wrote, or nothing where there is no file.
 func readVoters(disk vfs.FS, dir string) (found, error) {
 	name := path.Join(dir, votersName)
-	file, err := disk.Open(name)
+	b, err := vfs.ReadFile(disk, name, votersHead+votersMax*voterBytes+4)
 	if errors.Is(err, fs.ErrNotExist) {
 		return found{}, nil
 	}
 	if err != nil {
-		return found{}, fmt.Errorf("read %q: %w", name, err)
-	}
-	defer file.Close()
-	size, err := file.Size()
-	if err != nil {
-		return found{}, fmt.Errorf("read %q: %w", name, err)
-	}
-	b := make([]byte, min(size, votersHead+votersMax*voterBytes+4))
-	if n, err := file.ReadAt(b, 0); n < len(b) {
 		return found{}, fmt.Errorf("read %q: %w", name, err)
 	}
 	f, err := decodeVoters(b)
