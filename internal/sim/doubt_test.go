@@ -67,6 +67,38 @@ func TestANodeThatIsCutOffDoubtsItselfAndNoOther(t *testing.T) {
 	}
 }
 
+// TestALeaderThatHearsNobodyAnswersForItselfNoLonger: its lease lasts longer, but what
+// it alone has is lost if others lead next.
+func TestALeaderThatHearsNobodyAnswersForItselfNoLonger(t *testing.T) {
+	w := start(t, 1, 3)
+	st := define(t, w, w.Nodes[0], core.Definition{Name: "s", Policy: core.InSync(3, 2, core.FlushLazy),
+		At: []core.NodeID{2, 1, 3}})
+	n := w.Nodes[1]
+	if !w.Until(5*core.Second, func() bool { s := n.Streams["s"]; return s != nil && s.Leader == 2 && !n.info(2).Doubted }) {
+		t.Fatal("node 2 does not lead with a lease")
+	}
+	var before, during outcome
+	send := func(o *outcome) {
+		n.Ask(&shard.Ask{Appends: []core.Append{{Stream: st.ID, Batch: batch(t, "x"), Here: true,
+			Ack: core.AckLeader, WaitMax: 20 * core.Second, To: o}}})
+		w.Until(50*core.Millisecond, func() bool { return len(o.errs) == 1 })
+	}
+	if send(&before); len(before.errs) != 1 || before.errs[0] != nil {
+		t.Fatalf("while all is well: %v", before.errs)
+	}
+	silence(w, 2, true)
+	if !w.Until(core.Second, func() bool { return n.info(2).Doubted }) {
+		t.Fatal("it hears nobody and does not doubt itself")
+	}
+	if send(&during); len(during.errs) != 0 {
+		t.Fatalf("cut off it answers %v", during.errs)
+	}
+	silence(w, 2, false) // in time: nobody was elected, and the answer leaves
+	if !w.Until(core.Second, func() bool { return len(during.errs) == 1 }) || during.errs[0] != nil {
+		t.Errorf("after the cut: %v", during.errs)
+	}
+}
+
 // TestALeaderWithoutItsLeaseTakesNoBatchOfAClient: nothing is appended that the next
 // leader may not have, and the client is told at once to look for that.
 func TestALeaderWithoutItsLeaseTakesNoBatchOfAClient(t *testing.T) {

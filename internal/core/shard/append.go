@@ -136,13 +136,15 @@ func (s *Shard) await(c *copyOf, a ack) {
 }
 
 // acknowledge answers the appends that hold as they asked. Below every in-sync copy
-// an answer needs this node's lease; without it the answer waits.
+// an answer needs this node's lease, and that it hears a majority: what only a leader has
+// is lost if it is cut off, and is answered no longer once that seems so.
 func (s *Shard) acknowledge(c *copyOf) {
 	if len(c.acks) == 0 {
 		return
 	}
 	st := c.rep.Status()
-	free := c.def == nil || c.raft || s.certain(c) // under Raft it waits for the majority
+	free := c.def == nil || c.raft || // under Raft it waits for the majority
+		s.certain(c) && (!s.doubtsSelf || c.def.Policy.Election == core.ElectNone)
 	keep := c.acks[:0]
 	for i := range c.acks {
 		a := &c.acks[i]
