@@ -15,7 +15,7 @@ import (
 
 // sealing is the leader's part in a change.
 type sealing struct {
-	seal  core.Index
+	seal  core.Index // 0: not appended yet, and an earlier leader's was found
 	since core.Time
 	asked bool
 }
@@ -29,7 +29,7 @@ func (s *Shard) tendChange(c *copyOf) {
 	if !c.leads || c.def == nil || !c.def.Changing || c.done < c.leadFrom || !c.rep.Status().Caught {
 		return
 	}
-	if c.sealing == nil && !s.seal(c) {
+	if (c.sealing == nil || c.sealing.seal == 0) && !s.seal(c) {
 		return
 	}
 	z := c.sealing
@@ -71,15 +71,23 @@ func (s *Shard) tendChange(c *copyOf) {
 	})
 }
 
-// seal appends the last entry of a generation, or finds the one of an earlier leader.
-func (s *Shard) seal(c *copyOf) bool {
+// sealed says whether an earlier leader of the generation appended a seal. Whoever
+// leads next takes nothing then, and appends a seal of its own: what it found behind
+// the earlier one, an entry that Raft made or an append that slipped in, is kept.
+func sealed(c *copyOf) *sealing {
 	t := c.rep.Tail()
 	for i := t.Last(); i >= t.First(); i-- {
-		if e := t.Entry(i); e.Kind == core.EntrySeal && e.Gen == c.gen {
-			c.sealing = &sealing{seal: i}
-			return true
+		if e := t.Entry(i); e.Gen < c.gen {
+			break
+		} else if e.Kind == core.EntrySeal && e.Gen == c.gen {
+			return &sealing{}
 		}
 	}
+	return nil
+}
+
+// seal appends the last entry of a generation.
+func (s *Shard) seal(c *copyOf) bool {
 	e := []core.Entry{{Kind: core.EntrySeal}}
 	if c.rep.Propose(s.now.Mono, e) != nil {
 		return false

@@ -309,7 +309,7 @@ func (s *Shard) led(c *copyOf) {
 	}
 	if st.Leads && !c.leads {
 		c.leads, c.ready, c.epoch, c.leadFrom = true, false, st.Epoch, st.Last
-		c.ahead, c.electedIn = s.memoryAhead(c), s.leaseNumber
+		c.ahead, c.electedIn, c.sealing = s.memoryAhead(c), s.leaseNumber, sealed(c)
 		if c == s.agreed {
 			s.note(0, "this node leads the catalog", "epoch", st.Epoch)
 		} else if c.raft {
