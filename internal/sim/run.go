@@ -80,15 +80,22 @@ const faultTime = 8 * core.Second
 
 // play is a run by the seed alone.
 func (r *runner) play(faults core.Time) {
+	if r.storm(faults) {
+		r.end()
+	}
+}
+
+// storm is the phase in which anything may fail.
+func (r *runner) storm(faults core.Time) bool {
 	w := r.w
 	w.drifts = w.chance(50)
 	if !r.begin() {
-		return
+		return false
 	}
 	r.choose()
 	for _, s := range r.subjects {
 		if !r.load(s) {
-			return
+			return false
 		}
 		if !s.queue {
 			s.batches(1000)
@@ -96,7 +103,7 @@ func (r *runner) play(faults core.Time) {
 	}
 	w.After(w.between(100*core.Millisecond, core.Second), r.fault)
 	w.Run(faults)
-	r.end()
+	return true
 }
 
 // begin starts the nodes and waits until they are a cluster.
