@@ -200,7 +200,7 @@ func (c *coder) entry(e *core.Entry) {
 	sig(c, &e.Index)
 	sig(c, &e.Epoch)
 	uns(c, &e.Gen)
-	enum(c, &e.Kind, core.EntryBatch, core.EntryMoved)
+	enum(c, &e.Kind, core.EntryBatch, core.EntryTrim)
 	sig(c, &e.Base)
 	sig(c, &e.Count)
 	c.bytes(&e.Data)
