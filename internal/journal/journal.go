@@ -22,6 +22,10 @@ type Options struct {
 	SmallBytes   int64              // 64 KiB: remains of a stream below that share a pack
 	ReserveBytes int64              // 64 MiB: kept for settlements, trims and checkpoints
 	FilesMax     int                // 512: segments and packs held open while unused
+
+	// Began is told, by the cleaner and with nothing held, where a stream begins from now
+	// on because its rules let go what is older or too much; nil: nobody is.
+	Began func(core.StreamID, core.Offset)
 }
 
 func (o *Options) fill() {

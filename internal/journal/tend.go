@@ -76,11 +76,22 @@ func (j *Journal) retain(s *stream, now core.Stamp) (bool, error) {
 	if start <= now0 {
 		return false, nil
 	}
+	if err := j.noteStart(s.id, start); err != nil {
+		return true, err
+	}
+	if j.opt.Began != nil {
+		j.opt.Began(s.id, start)
+	}
+	return true, nil
+}
+
+// noteStart notes where a stream begins from now on.
+func (j *Journal) noteStart(id core.StreamID, start core.Offset) error {
 	j.ownMu.Lock()
 	defer j.ownMu.Unlock()
 	j.own.Reset()
-	j.own.Add(format.Head{Stream: s.id, Kind: format.NoteTrim, Base: start}, nil)
-	return true, j.commit(&j.own)
+	j.own.Add(format.Head{Stream: id, Kind: format.NoteTrim, Base: start}, nil)
+	return j.commit(&j.own)
 }
 
 // expired gives the offset where the stream shall start by its rules. Call it with

@@ -20,6 +20,9 @@ func newShard(cfg shard.Config) (stepper, error) { return shard.New(cfg) }
 func (n *Node) openJournal() (disk, *core.DiskReport, error) {
 	opt := n.cfg.Journal
 	opt.Now = func() core.Time { return n.now().Mono }
+	opt.Began = func(id core.StreamID, o core.Offset) {
+		n.inbox.put(shard.Event{Kind: shard.Began, ID: uint64(id), Start: o})
+	}
 	if opt.NewDiskID == nil {
 		opt.NewDiskID = func() core.DiskID { return core.DiskID(drawID()) }
 	}

@@ -226,3 +226,111 @@ func batched(w *World, n *Node, st *core.Stream, seq int32) error {
 	}
 	return o.errs[0]
 }
+
+// TestNothingIsAppendedBehindASeal: a stream is sealed to change its kind, and all nodes are
+// killed before the seal holds, for one copy is stopped. Who leads then finds the seal, and
+// what it acknowledged must not be cut with the change.
+func TestNothingIsAppendedBehindASeal(t *testing.T) {
+	for seed := uint64(1); seed <= 10; seed++ {
+		w := start(t, seed, 3)
+		st := define(t, w, w.Nodes[0], core.Definition{Name: "s", Policy: core.InSync(3, 2, core.FlushEach)})
+		ledEverywhere(w, "s")
+		lead := w.Nodes[0].Streams["s"].Leader
+		if err := serves(w, w.Nodes[0], st, core.Second); err != nil {
+			t.Fatal(err)
+		}
+		w.Nodes[lead%3].Pause()
+		kind := core.Majority(3)
+		w.Nodes[lead-1].Ask(&shard.Ask{Name: "s", Alter: &core.Alteration{Policy: &kind},
+			StreamDone: func(*core.Stream, error) {}})
+		w.Run(100 * core.Millisecond)
+		for _, n := range w.Nodes {
+			n.Kill("test")
+		}
+		var o outcome
+		for ms := range 2000 {
+			for _, n := range w.Nodes { // the one that was stopped comes last: the log waits for it
+				stopped := n == w.Nodes[lead%3]
+				for _, o := range w.Nodes { // nobody is told that it is gone: it is waited for
+					if stopped && o != n {
+						w.wire(n.ID, o.ID).refuse = ms < 1300
+					}
+				}
+				if !n.up && (ms == 0 && !stopped || ms == 1300) {
+					if err := n.Start(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			for _, n := range w.Nodes {
+				n.Ask(&shard.Ask{Appends: []core.Append{{Stream: st.ID, To: &o,
+					Records: []core.Record{{Stamp: -1, Value: []byte("x")}}}}})
+			}
+			w.Run(core.Millisecond)
+		}
+		w.Run(2 * core.Second)
+		if v := w.Nodes[0].Streams["s"]; v.Gen == st.Gen {
+			t.Fatalf("seed %d: its kind is the old one: %+v", seed, v)
+		}
+		acked := 1
+		for _, err := range o.errs {
+			if err == nil {
+				acked++
+			}
+		}
+		w.Run(core.Second)
+		for _, n := range w.Nodes {
+			for _, d := range n.sh.Digests() {
+				if d.Name == "s" && int(d.Next) != acked {
+					t.Errorf("seed %d: %d were acknowledged, %d are at node %d", seed, acked, d.Next, n.ID)
+				}
+			}
+		}
+	}
+}
+
+// TestRetentionIsSeenAtOnce: a stream that keeps little is written on; the disks let the
+// oldest go, and where it begins is known at once, at its leader and on every copy.
+func TestRetentionIsSeenAtOnce(t *testing.T) {
+	for name, p := range map[string]core.Policy{"insync": core.InSync(3, 2, core.FlushEach),
+		"majority": core.Majority(3), "lazy": core.InSync(3, 2, core.FlushLazy)} {
+		w := start(t, 1, 3)
+		st := define(t, w, w.Nodes[0], core.Definition{Name: name, Policy: p,
+			Keep: core.Keep{BytesMax: 64 << 10, SegmentBytes: 16 << 10}})
+		ledEverywhere(w, name)
+		var o outcome
+		for i := range 4000 {
+			w.Nodes[i%3].Ask(&shard.Ask{Appends: []core.Append{{Stream: st.ID, To: &o,
+				Records: []core.Record{{Stamp: -1, Value: make([]byte, 1000)}}}}})
+			w.Run(core.Millisecond)
+		}
+		w.Run(7 * core.Second) // idle, the copies make their checkpoints
+		for range 10 {
+			for _, n := range w.Nodes {
+				if err := n.j.Clean(n.now().Wall, 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.Run(6 * core.Second)
+		}
+		starts := map[core.Offset]int{}
+		for _, n := range w.Nodes {
+			var as []core.ReadAnswer
+			n.Ask(&shard.Ask{Read: &core.Read{Copy: true, Parts: []core.ReadPart{{Stream: st.ID, From: 3999, BytesMax: 1}},
+				BytesMax: 1}, ReadDone: func(x []core.ReadAnswer) { as = x }})
+			if !w.Until(core.Second, func() bool { return as != nil }) || as[0].Err != nil {
+				t.Fatalf("%s: %+v", name, as)
+			}
+			starts[as[0].Start]++
+		}
+		lead := w.Nodes[w.Nodes[0].Streams[name].Leader-1]
+		found := core.Found{Offset: -2}
+		lead.Ask(&shard.Ask{Find: &core.Find{Stream: st.ID, Kind: core.FindStart},
+			FindDone: func(f core.Found, err error) { found = f }})
+		w.Run(10 * core.Millisecond)
+		t.Logf("%s begins at %v, its leader says %d", name, starts, found.Offset)
+		if starts[0] > 0 || found.Offset <= 0 {
+			t.Errorf("%s: it begins at %v, its leader says %d", name, starts, found.Offset)
+		}
+	}
+}

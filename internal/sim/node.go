@@ -118,7 +118,7 @@ func (n *Node) Start() error {
 
 func (n *Node) options() journal.Options {
 	o := journal.Options{NewDiskID: func() core.DiskID { return n.disk }, LogBytes: 1 << 20,
-		SegmentBytes: 256 << 10, ReserveBytes: 64 << 10}
+		SegmentBytes: 256 << 10, ReserveBytes: 64 << 10, Began: n.began}
 	if n.w.tiny {
 		o.LogBytes, o.SegmentBytes, o.SmallBytes, o.ReserveBytes = 8<<10, 2<<10, 2<<10, 4<<10
 	}
@@ -398,4 +398,9 @@ func (n *Node) load(l core.Load) {
 		}
 		n.push(shard.Event{Kind: shard.Loaded, ID: l.ID, Found: es})
 	})
+}
+
+// began tells the shard what the disk let go.
+func (n *Node) began(id core.StreamID, o core.Offset) {
+	n.push(shard.Event{Kind: shard.Began, ID: uint64(id), Start: o})
 }

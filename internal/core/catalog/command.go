@@ -63,6 +63,16 @@ func Register(p core.Peer, r Registration) []byte {
 	return w.b
 }
 
+// Registers says whose run a command begins, if it is a Register.
+func Registers(command []byte) (core.Peer, bool) {
+	if len(command) < 2 || command[0] != version || kind(command[1]) != kindRegister {
+		return core.Peer{}, false
+	}
+	r := &reader{b: command[2:]}
+	p := r.peer()
+	return p, r.why == ""
+}
+
 // Fence says that a run of a node is dead.
 func Fence(p core.Peer) []byte {
 	w := begin(kindFence)

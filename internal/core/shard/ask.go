@@ -158,14 +158,31 @@ func (s *Shard) trimmed(c *copyOf, e *core.Entry) {
 	c.trims = keep
 }
 
-// beginAt moves the first offset of a copy.
+// beginAt moves the first offset of a stream: every copy does at the same entry.
 func (s *Shard) beginAt(c *copyOf, o core.Offset) {
-	if o <= c.start || o > c.next {
+	if o > c.next {
 		return
 	}
-	c.start = o
 	c.mem.Trim(o)
+	if o <= c.start {
+		return // this disk let it go before
+	}
+	c.start = o
 	s.out.Writes = append(s.out.Writes, core.Write{ID: s.id(), Stream: c.id, Road: c.road, Trim: o})
+}
+
+// began takes that this disk lets go the oldest records by the stream's rules. Readers
+// here see it at once. Each disk looks by itself; the leader's word makes it the stream's.
+func (s *Shard) began(id core.StreamID, o core.Offset) {
+	c := s.copies[id]
+	if c == nil || o <= c.start || o > c.next {
+		return
+	}
+	if c.leads {
+		s.trimHere(&core.Trim{Stream: id, Before: o}, func(core.Offset, error) {})
+	}
+	c.start = o
+	s.mark(c)
 }
 
 // removeUnused removes a queue whose last consumer has left, if that is still so.

@@ -127,6 +127,7 @@ func (s *Shard) regenerate(c *copyOf, st *core.Stream) {
 	}
 	s.out.Writes = append(s.out.Writes, w)
 	s.forgetWrites(c)
+	c.sealed = false
 	c.raft, c.gen, c.road, c.def, c.filling, c.making = st.Policy.Raft(), st.Gen, st.Policy.Flush, st, nil, false
 	s.renew(c, rec)
 	c.rep.Applied(c.done) // what was applied under the old kind stays applied

@@ -35,6 +35,7 @@ type copyOf struct {
 	lastCheckpoint *core.Checkpoint
 	filling        *filling
 	sealing        *sealing
+	sealed         bool // the seal of its generation is applied
 	yielding       *yielding
 	yieldAt        core.Time // not handed over before; 0: there is no heir
 	listedHeir     bool      // it is among Shard.heirs
@@ -347,6 +348,12 @@ func (s *Shard) unlead(c *copyOf) {
 		s.reply(&acks[i], core.Appended{}, &core.Error{Op: "append", Name: s.nameOf(c), Kind: core.Unknown,
 			Detail: "leadership was lost before it held"})
 	}
+	trims := c.trims
+	c.trims = nil
+	for _, w := range trims {
+		w.done(-1, &core.Error{Op: "trim", Name: s.nameOf(c), Kind: core.Unknown,
+			Detail: "leadership was lost before it held"})
+	}
 	if c.lender != nil {
 		s.endLender(c)
 	}
@@ -394,6 +401,8 @@ func (s *Shard) applyEntry(c *copyOf, e *core.Entry) {
 		s.applyCommand(e)
 	case e.Kind == core.EntryTrim:
 		s.trimmed(c, e)
+	case e.Kind == core.EntrySeal:
+		c.sealed = e.Gen == c.gen
 	case c.q != nil:
 		if err := c.q.Apply(e); err != nil {
 			s.note(8, "an entry of a queue cannot be read", "stream", s.nameOf(c), "index", e.Index, "err", err)
@@ -414,7 +423,7 @@ func (s *Shard) checkpointIfDue(c *copyOf) {
 // makeCheckpoint writes down what the copy has applied, after which its entries up
 // to there may leave memory.
 func (s *Shard) makeCheckpoint(c *copyOf) {
-	if c.making || c.filling != nil || c.done == c.checkpoint || s.behind(c) {
+	if c.making || c.filling != nil || c.done == c.checkpoint || c.sealed || s.behind(c) {
 		return
 	}
 	cp := &core.Checkpoint{Start: c.start, Memory: c.mem.Encode()}

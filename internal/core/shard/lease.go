@@ -1,7 +1,10 @@
 package shard
 
 import (
+	"slices"
+
 	"trine/internal/core"
+	"trine/internal/core/catalog"
 	"trine/internal/core/replica"
 )
 
@@ -137,21 +140,55 @@ func (s *Shard) supports(p *peer) bool {
 }
 
 // mayRestOn says whether a lease may rest on what an earlier run of this node answered:
-// of any node but the candidate's whose run, as the catalog has it, may be alive.
+// of any node but the candidate's that has not begun another run since, or been fenced.
 func (s *Shard) mayRestOn(candidate core.DiskID) bool {
-	if !s.ranBefore {
-		return false
-	}
-	known := false
-	for _, n := range s.machine.Nodes() {
-		known = known || n.Incarnation != 0
-		if n.Disk == candidate || n.Node == s.cfg.Self.Node || !n.Alive {
+	for _, was := range s.found {
+		if was.Disk == candidate || was.Node == s.cfg.Self.Node {
 			continue
 		}
-		p := s.peers[n.Node]
-		if p == nil || p.id.Incarnation == 0 || p.id.Incarnation == n.Incarnation && !p.gone && !p.dead {
+		p := s.peers[was.Node]
+		if p != nil && p.up {
+			if p.id.Incarnation == was.Incarnation {
+				return true
+			}
+			continue
+		}
+		if (p == nil || !p.gone && !p.dead) && !s.fenced(was) {
 			return true
 		}
 	}
-	return !known // what was agreed is not applied yet
+	return false
+}
+
+// fenced says whether the catalog, as applied here, shows that a run is over.
+func (s *Shard) fenced(id core.Peer) bool {
+	for _, n := range s.machine.Nodes() {
+		if n.Node == id.Node && n.Incarnation == id.Incarnation {
+			return !n.Alive
+		}
+	}
+	return false
+}
+
+// findRuns notes who was alive when this run began, as its disk has it: agreed or not,
+// the last run of each node.
+func (s *Shard) findRuns() {
+	last := map[core.NodeID]core.Peer{}
+	for _, n := range s.machine.Nodes() {
+		if n.Alive {
+			last[n.Node] = n.Peer
+		}
+	}
+	t := s.agreed.rep.Tail()
+	for i := t.First(); i <= t.Last(); i++ {
+		if e := t.Entry(i); e.Kind == core.EntryCatalog && len(e.Data) > envelopeSize {
+			if p, ok := catalog.Registers(e.Data[envelopeSize:]); ok {
+				last[p.Node] = p
+			}
+		}
+	}
+	for _, p := range last {
+		s.found = append(s.found, p)
+	}
+	slices.SortFunc(s.found, func(a, b core.Peer) int { return int(a.Node) - int(b.Node) })
 }

@@ -69,7 +69,7 @@ type Shard struct {
 	doubtsSelf bool // as it was shown: this node doubts itself
 	hadLease   bool // this run has had a lease
 	beganAt    core.Time
-	ranBefore  bool // its disk was in the cluster before this run
+	found      []core.Peer // whose lease may rest on what an earlier run of this node answered
 
 	leaseNumber uint64 // counts how often the lease was regained
 	sureOf      uint64 // the number of the lease for which all that was agreed is applied
@@ -149,7 +149,7 @@ func (s *Shard) Step(now core.Now, in []Event, out *Turn) {
 func (s *Shard) begin() {
 	now := s.now
 	s.beatAt, s.beganAt = now.Mono, now.Mono
-	s.ranBefore = len(s.machine.Nodes()) > 0 && s.agreed.done+s.agreed.rep.Status().Last > 0
+	s.findRuns()
 	for _, n := range s.cfg.Peers {
 		s.peer(n).heard = now.Mono
 	}
@@ -176,6 +176,8 @@ func (s *Shard) event(e *Event) {
 		s.flushed(e.ID, nil)
 	case Failed:
 		s.failed(e.ID, e.Err)
+	case Began:
+		s.began(core.StreamID(e.ID), e.Start)
 	case Loaded:
 		if f := s.loads[e.ID]; f != nil {
 			delete(s.loads, e.ID)

@@ -15,6 +15,7 @@ const (
 	Flushed              // write ID is complete, as its road says
 	Failed               // write or load ID failed: Err
 	Loaded               // load ID is complete: Found
+	Began                // the disk let go what stream ID had below Start
 )
 
 // Event is one thing that happened. It is a value: logged, counted, replayed.
@@ -26,6 +27,7 @@ type Event struct {
 	Msg   core.Message
 	Ask   *Ask
 	Found []core.Entry
+	Start core.Offset
 	Err   error
 }
 
