@@ -157,6 +157,7 @@ func (s *scale) kill(ctx context.Context, c *cluster) (m moves, err error) {
 	}
 	m.streams = at.ledBy[0]
 	kept := at.streams - m.streams
+	defer c.profiles(2 * time.Second)()
 	began := time.Now()
 	if err := c.killNode(0); err != nil {
 		return m, err
