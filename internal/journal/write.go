@@ -58,6 +58,13 @@ func (j *Journal) room() bool {
 	return err != nil || n > j.opt.ReserveBytes
 }
 
+// Cramped says whether little more than the reserve is free. Whoever has a choice appends
+// nothing then, so that what is under way still finds room.
+func (j *Journal) Cramped() bool {
+	n, err := j.fs.FreeBytes(j.dir)
+	return err == nil && n <= j.opt.ReserveBytes+j.opt.ReserveBytes/2
+}
+
 // group is what one call writes to the log.
 type group struct {
 	j       *Journal

@@ -44,6 +44,7 @@ type disk interface {
 	store
 	Bind(cluster uint64, node core.NodeID) error
 	Clean(now core.Stamp, budget int64) error
+	Cramped() bool // it has hardly room for more
 	Close() error
 }
 

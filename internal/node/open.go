@@ -12,6 +12,7 @@ import (
 // rewrite at a time, so that it takes no disk from those who wait.
 const (
 	cleanEvery = time.Second
+	roomEvery  = 100 * time.Millisecond
 	cleanBytes = 8 << 20
 )
 
@@ -33,15 +34,24 @@ func (n *Node) openJournal() (disk, *core.DiskReport, error) {
 	return j, report, nil
 }
 
-// clean is the cleaner's goroutine; Close waits for its end.
+// clean is the cleaner's goroutine; Close waits for its end. It tells the loop, too,
+// whether there is room.
 func (n *Node) clean() {
 	defer n.diskWait.Done()
-	tick := time.NewTicker(cleanEvery)
+	tick, look := time.NewTicker(cleanEvery), time.NewTicker(roomEvery)
 	defer tick.Stop()
-	for {
+	defer look.Stop()
+	for cramped := false; ; {
+		if c := n.disk.Cramped(); c != cramped {
+			cramped = c
+			n.log.Warn("room on the disk", "dir", n.cfg.Dir, "cramped", c)
+			n.inbox.put(shard.Event{Kind: shard.Room, Gone: c})
+		}
 		select {
 		case <-n.stop:
 			return
+		case <-look.C:
+			continue
 		case <-tick.C:
 		}
 		if err := n.disk.Clean(n.now().Wall, cleanBytes); err != nil {

@@ -146,6 +146,8 @@ func (d *fakeDisk) Bind(cluster uint64, node core.NodeID) error {
 	return nil
 }
 func (d *fakeDisk) Clean(core.Stamp, int64) error { return nil }
+func (*fakeDisk) Cramped() bool                   { return false }
+
 func (d *fakeDisk) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -21,7 +21,12 @@ func TestMain(m *testing.M) { os.Exit(nodes.Main(m.Run)) }
 // dev starts n nodes that end with the test.
 func dev(t *testing.T, n int) *nodes.Cluster {
 	t.Helper()
-	c, err := nodes.Dev(t.TempDir(), n)
+	return devOn(t, t.TempDir(), n)
+}
+
+func devOn(t *testing.T, data string, n int) *nodes.Cluster {
+	t.Helper()
+	c, err := nodes.Dev(data, n)
 	if err != nil {
 		t.Fatal(err)
 	}

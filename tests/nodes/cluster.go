@@ -86,14 +86,16 @@ func Start(log string, args ...string) (*Process, error) {
 	defer f.Close()
 	p := &Process{exec.Command(program, args...), log, make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = f, f
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
-	}
+	begun := make(chan error, 1)
 	go func() { // ends with the process; Stop and Await wait for it
 		defer close(p.ended)
-		p.cmd.Wait()
+		endWithUs(p.cmd)
+		err := p.cmd.Start()
+		if begun <- err; err == nil {
+			p.cmd.Wait()
+		}
 	}()
-	return p, nil
+	return p, <-begun
 }
 
 // Said gives what it printed so far.

@@ -124,3 +124,10 @@ func OnlyOne() (back func() error, err error) {
 	}
 	return back, ip("address delete 127.0.0.1/8 dev lo")
 }
+
+// endWithUs lets the process that the calling goroutine starts end when this one does. The
+// goroutine keeps its thread, whose end would end the process too.
+func endWithUs(cmd *exec.Cmd) {
+	runtime.LockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+}

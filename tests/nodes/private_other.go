@@ -5,6 +5,7 @@ package nodes
 import (
 	"errors"
 	"fmt"
+	"os/exec"
 )
 
 func enter() (code int, entered bool) { return 0, false }
@@ -21,3 +22,5 @@ func Mount(dir string, bytes int64) (unmount func() error, err error) {
 func OnlyOne() (back func() error, err error) {
 	return nil, fmt.Errorf("change the loopback: %w", errors.ErrUnsupported)
 }
+
+func endWithUs(*exec.Cmd) {}

@@ -124,7 +124,7 @@ func BenchmarkIdle(b *testing.B) {
 				for range 300 {
 					w.now += TickEvery
 					for _, c := range w.copies {
-						if s := c.Status(); s.Due(w.now) {
+						if !c.Status().Quiet {
 							c.Tick(w.now)
 						}
 					}

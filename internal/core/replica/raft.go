@@ -331,10 +331,7 @@ func (c *group) Forget(now core.Time, leader core.DiskID) {
 		return
 	}
 	if c.lead == leader || leader == 0 {
-		c.lead, c.changed = 0, true
-		if c.node != nil { // woken it knows no leader anyway
-			c.wake()
-			_ = c.node.ForgetLeader()
-		}
+		c.wake()
+		_ = c.node.ForgetLeader()
 	}
 }

@@ -115,7 +115,9 @@ func (s *Shard) closed(c *copyOf, m *core.Enter, h *record.Header, minOK bool) *
 	case c.yielding != nil:
 		return &core.Error{Op: "append", Name: c.def.Name, Kind: core.Unavailable,
 			Detail: "the leadership is being handed over"}
-	case len(c.refused) > 0:
+	case len(c.refused) > 0 || s.cramped && len(c.def.Members) == 1:
+		// Where nobody else can lead, nothing is begun that the disk might refuse: what comes
+		// behind a refused write, a queue's notes among it, waits too.
 		return &core.Error{Op: "append", Name: c.def.Name, Kind: core.Full,
 			Detail: "the disk of its leader is full"}
 	case m.Ack == core.AckCommit && !minOK && !c.raft: // under Raft it waits for a majority
@@ -154,9 +156,6 @@ func (s *Shard) acknowledge(c *copyOf) {
 		}
 		gated := a.level == core.AckLeader || c.def != nil && c.def.Policy.Commit == core.CommitLeader
 		if !holds || gated && !free {
-			if holds {
-				s.withhold(c)
-			}
 			keep = append(keep, *a)
 			continue
 		}
@@ -185,10 +184,7 @@ func (s *Shard) expireAcks(c *copyOf) {
 
 // releaseHeld answers what waited for the lease.
 func (s *Shard) releaseHeld() {
-	if !s.leased() {
-		return
-	}
-	for _, t := range s.pending {
+	for _, t := range s.sortedTargets() {
 		if t.missed && s.sure() {
 			t.missed = false
 			for _, hd := range t.holdings {
@@ -197,11 +193,10 @@ func (s *Shard) releaseHeld() {
 			s.again(t)
 		}
 	}
-	cs := s.withheld
-	s.withheld = nil
-	for _, c := range cs {
-		c.withheld = false
-		s.mark(c)
+	for _, c := range s.list {
+		if c.leads && (len(c.acks) > 0 || c.lender != nil) {
+			s.mark(c)
+		}
 	}
 }
 

@@ -27,7 +27,6 @@ type target struct {
 	holdings  []*holding // this node's consumers, in the order they came
 
 	touched bool
-	pending bool // in Shard.pending
 	missed  bool // lends came while this node had no lease
 	retryAt core.Time
 }
@@ -79,10 +78,10 @@ func (s *Shard) aim(t *target) {
 		leader, epoch = v.Leader, v.Epoch
 	}
 	if leader == 0 || leader != s.cfg.Self.Node && !s.living(leader) {
-		s.stray(t)
+		t.stale = true
 		return
 	}
-	s.stray(t)
+	t.stale = true
 	s.aimAt(t, leader, epoch)
 }
 
@@ -91,7 +90,6 @@ func (s *Shard) touch(t *target) {
 		t.touched = true
 		s.touched = append(s.touched, t)
 	}
-	s.pend(t)
 }
 
 func (s *Shard) appends(as []core.Append) {
@@ -296,7 +294,7 @@ func (s *Shard) again(t *target) {
 	for _, f := range t.settles {
 		f.sent = false
 	}
-	s.stray(t)
+	t.stale = true
 	if t.retryAt > s.now.Mono {
 		return
 	}
@@ -308,6 +306,16 @@ func (s *Shard) again(t *target) {
 func (s *Shard) retarget(t *target) {
 	if s.targets[t.id] == t {
 		s.aim(t)
+	}
+}
+
+// retryTargets keeps those trying that have work and no leader.
+func (s *Shard) retryTargets() {
+	for _, t := range s.sortedTargets() {
+		s.overdue(t)
+		if t.stale && (len(t.flights) > 0 || len(t.settles) > 0 || s.holdsOf(t.id)) {
+			s.retarget(t)
+		}
 	}
 }
 

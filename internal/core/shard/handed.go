@@ -13,7 +13,6 @@ import (
 func (s *Shard) lent(p *peer, m *core.Lends) {
 	if t := s.targets[m.Stream]; t != nil && !s.sure() {
 		t.missed = true
-		s.pend(t)
 		return
 	}
 	for i := range m.Lends {
@@ -87,7 +86,7 @@ func (s *Shard) holds(p *peer, m *core.Holds) {
 					hd.asked = 0
 				}
 			}
-			s.stray(t)
+			t.stale = true
 			s.aimAt(t, p.node, l.Epoch)
 		}
 	}

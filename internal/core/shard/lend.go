@@ -65,11 +65,7 @@ func (s *Shard) decide(c *copyOf) {
 		c.ready = true
 		s.becomeReady(c)
 	}
-	if c.q == nil || !c.ready || c.sealing != nil {
-		return
-	}
-	if !s.certain(c) {
-		s.withhold(c)
+	if c.q == nil || !c.ready || c.sealing != nil || !s.certain(c) {
 		return
 	}
 	s.tellSettled(c)

@@ -288,3 +288,72 @@ func (s *Shard) living(n core.NodeID) bool {
 	p := s.peers[n]
 	return p != nil && p.up && !p.silent && !p.dead
 }
+
+// leaderLost wakes every group that the disk led: the first living voter in rank
+// campaigns at once, the next later.
+func (s *Shard) leaderLost(d core.DiskID) {
+	for _, c := range s.list {
+		if c.raft && c.rep.Status().Leader == d {
+			c.rep.Forget(s.now.Mono, d)
+			s.mark(c)
+			s.campaignByRank(c)
+		}
+	}
+}
+
+// campaignStep is between two ranks' campaigns.
+const (
+	campaignStep  = 150 * core.Millisecond
+	campaignAgain = 30 * core.Millisecond
+)
+
+// campaignByRank lets this copy campaign when its turn among the living voters has
+// come and nobody leads by then.
+func (s *Shard) campaignByRank(c *copyOf) {
+	rank, ok := s.rank(c)
+	if !ok {
+		return
+	}
+	if rank == 0 {
+		c.rep.Campaign(s.now.Mono)
+		s.mark(c)
+	}
+	wait := core.Time(rank) * campaignStep
+	if rank == 0 {
+		wait = campaignAgain // until the others hold the old leader dead too
+	}
+	if c.campaigning {
+		return
+	}
+	c.campaigning = true
+	s.timers.add(s.now.Mono+wait, func() {
+		c.campaigning = false
+		if s.hosts(c) && c.rep.Status().Leader == 0 {
+			if r, _ := s.rank(c); r > 0 {
+				c.rep.Campaign(s.now.Mono)
+				s.mark(c)
+				return
+			}
+			s.campaignByRank(c)
+		}
+	})
+}
+
+// rank gives this copy's place among the living voters of its group; not ok where
+// it has no vote or the living are no majority.
+func (s *Shard) rank(c *copyOf) (int, bool) {
+	members := s.membersOf(c)
+	rank, self, alive := 0, false, 0
+	for _, m := range members {
+		if m.Disk == s.cfg.Self.Disk {
+			self = true
+			alive++
+		} else if s.living(m.Node) {
+			alive++
+			if !self {
+				rank++
+			}
+		}
+	}
+	return rank, self && alive > len(members)/2
+}

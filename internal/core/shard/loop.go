@@ -50,11 +50,8 @@ type Shard struct {
 	list      []*copyOf // in order of their streams
 	recovered map[core.StreamID]*core.Recovered
 	dirty     []*copyOf
-	awake     []*copyOf // whom every beat looks at
-	seekers   []*copyOf // groups that look for a leader, the catalog first
-	seekAt    core.Time // when they are looked at next; 0: nobody seeks
-	withheld  []*copyOf // would answer or lend, and wait for this node's lease
 	announce  []core.Lead
+	asleep    int
 
 	// Writes and loads under way.
 	nextID uint64
@@ -65,12 +62,12 @@ type Shard struct {
 	requests   map[uint64]*request
 	targets    map[core.StreamID]*target
 	touched    []*target
-	pending    []*target // which every beat looks at: with something under way, or owed
 	holdings   map[core.ConsumerID]*holding
 	proposals  proposals
 	syncs      syncs
 	leaving    *leaving
 	doubtsSelf bool // as it was shown: this node doubts itself
+	cramped    bool // its disk has hardly room for more
 	hadLease   bool // this run has had a lease
 	beganAt    core.Time
 	found      []core.Peer // whose lease may rest on what an earlier run of this node answered
@@ -162,7 +159,7 @@ func (s *Shard) begin() {
 			s.peer(m.Node).heard = now.Mono
 		}
 	}
-	s.seek(s.agreed, 0) // alone it leads at once
+	s.campaignByRank(s.agreed) // alone it leads at once
 }
 
 func (s *Shard) event(e *Event) {
@@ -180,6 +177,8 @@ func (s *Shard) event(e *Event) {
 		s.flushed(e.ID, nil)
 	case Failed:
 		s.failed(e.ID, e.Err)
+	case Room:
+		s.cramped = e.Gone
 	case Began:
 		s.began(core.StreamID(e.ID), e.Start)
 	case Loaded:

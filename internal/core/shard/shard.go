@@ -16,6 +16,7 @@ const (
 	Failed               // write or load ID failed: Err
 	Loaded               // load ID is complete: Found
 	Began                // the disk let go what stream ID had below Start
+	Room                 // the disk has hardly room for more (Gone), or room again
 )
 
 // Event is one thing that happened. It is a value: logged, counted, replayed.
