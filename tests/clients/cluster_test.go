@@ -5,18 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-)
 
-// elsewhere is where node 1 is when the tests have no network of their own.
-const elsewhere = "127.77.31.1"
+	"trine/tests/nodes"
+)
 
 // installed is a path below what tests/install made.
 func installed(path ...string) string {
@@ -31,84 +28,27 @@ func installed(path ...string) string {
 var hosts []string
 
 func TestMain(m *testing.M) {
-	if code, entered := enter(); entered {
-		os.Exit(code)
-	}
-	os.Exit(run(m))
-}
-
-// run starts the cluster, runs the tests and stops the cluster.
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "trine-clients-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	stop, err := startCluster(dir)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer stop()
-	return m.Run()
-}
-
-func startCluster(dir string) (stop func(), err error) {
-	program := filepath.Join(dir, "trine")
-	build := exec.Command("go", "build", "-o", program, "../../cmd/trine")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build trine: %w\n%s", err, out)
-	}
-	at := netip.MustParseAddr(base())
-	for range 3 {
-		hosts = append(hosts, at.String())
-		at = at.Next()
-	}
-	data := filepath.Join(dir, "data")
-	log, err := os.Create(filepath.Join(dir, "dev.log"))
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(program, "dev", "-n", "3", "--data", data, "--address", hosts[0])
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	ended := make(chan struct{})
-	go func() { // ends with the process; stop waits for it
-		defer close(ended)
-		cmd.Wait()
-		log.Close()
-	}()
-	stop = func() {
-		cmd.Process.Signal(syscall.SIGINT)
-		<-ended
-	}
-	for end := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		said, err := os.ReadFile(log.Name())
-		if err == nil && bytes.Contains(said, []byte("3 nodes serve after")) {
-			return stop, nil
+	os.Exit(nodes.Main(func() int {
+		dir, err := os.MkdirTemp("", "trine-clients-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
 		}
-		select {
-		case <-ended:
-			return nil, fmt.Errorf("trine dev ended: %s", said)
-		default:
+		defer os.RemoveAll(dir)
+		c, err := nodes.Dev(dir, 3)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
 		}
-		if time.Now().After(end) {
-			stop()
-			return nil, fmt.Errorf("trine dev does not serve: %s", said)
-		}
-	}
+		defer c.Stop()
+		hosts = c.Hosts
+		return m.Run()
+	}))
 }
 
 // addresses are the nodes' with a port, those from the nth on first.
 func addresses(port string, first int) string {
-	var s []string
-	for i := range hosts {
-		s = append(s, hosts[(first+i)%len(hosts)]+":"+port)
-	}
-	return strings.Join(s, ",")
+	return (&nodes.Cluster{Hosts: hosts}).Addresses(port, first)
 }
 
 // outside runs another's program and gives what it printed.

@@ -2,19 +2,24 @@ package clients
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func TestKafkaClientsReadWhatEachOtherWrote(t *testing.T) {
 	all := []client{
-		{"franz-go", franzWrite, franzRead},
+		{"franz-go", func(addresses, stream, by string, n int) error {
+			return franzWrite(addresses, stream, by, n)
+		}, franzRead},
 		{"kcat", kcatWrite, kcatRead},
 		other("java", javaCommand("KafkaClient.java")),
 		other("kafka-python", pythonCommand("kafka_python.py")),
@@ -48,8 +53,8 @@ func createTopic(t *testing.T, topic, mode string) {
 	}
 }
 
-func franzWrite(addresses, stream, by string, n int) error {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(addresses, ",")...))
+func franzWrite(addresses, stream, by string, n int, opts ...kgo.Opt) error {
+	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(strings.Split(addresses, ",")...))...)
 	if err != nil {
 		return err
 	}
@@ -122,4 +127,107 @@ func kcatRead(addresses, group string, n int, streams []string) ([]message, erro
 		return nil, err
 	}
 	return parse(out)
+}
+
+// TestKafkaClientsWriteToTopicsThatCreateThemselves lets each client name a topic that nobody
+// made: it gets three copies, of which two must be in sync, and everyone reads it.
+func TestKafkaClientsWriteToTopicsThatCreateThemselves(t *testing.T) {
+	all := []client{
+		{"franz-go", func(addresses, stream, by string, n int) error {
+			return franzWrite(addresses, stream, by, n, kgo.AllowAutoTopicCreation())
+		}, franzRead},
+		{"kcat", kcatWrite, kcatRead},
+		other("java", javaCommand("KafkaClient.java")),
+		other("kafka-python", pythonCommand("kafka_python.py")),
+		other("confluent", pythonCommand("confluent.py")),
+	}
+	everyoneReadsEveryone(t, "9092", "made-by-itself-", 100, all)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(addresses("9092", 1), ",")...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	for _, c := range all {
+		copies, min := copiesOf(t, cl, "made-by-itself-"+c.name)
+		if copies != 3 || min != "2" {
+			t.Errorf("%s: %d copies, of which %s must be in sync; not 3 and 2", c.name, copies, min)
+		}
+	}
+}
+
+// copiesOf gives how many copies a topic has, and how many must be in sync.
+func copiesOf(t *testing.T, cl *kgo.Client, topic string) (copies int, min string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	admin := kadm.NewClient(cl)
+	topics, err := admin.ListTopics(ctx, topic)
+	if err != nil || topics[topic].Err != nil {
+		t.Fatalf("list %s: %v, %v", topic, err, topics[topic].Err)
+	}
+	settings, err := admin.DescribeTopicConfigs(ctx, topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range settings[0].Configs {
+		if s.Key == "min.insync.replicas" {
+			min = s.MaybeValue()
+		}
+	}
+	return len(topics[topic].Partitions[0].Replicas), min
+}
+
+// TestKcatCompressesInEveryWay writes with each codec through one node and reads through another.
+func TestKcatCompressesInEveryWay(t *testing.T) {
+	want := lines(300)
+	for _, codec := range []string{"none", "gzip", "snappy", "lz4", "zstd"} {
+		t.Run(codec, func(t *testing.T) {
+			topic := "kcat-" + codec
+			write := []string{"kcat", "-P", "-b", hosts[0] + ":9092", "-t", topic, "-X", "acks=all",
+				"-X", "allow.auto.create.topics=true", "-z", codec}
+			program(t, strings.Join(want, "\n")+"\n", write...)
+			out := program(t, "", "kcat", "-C", "-q", "-e", "-b", hosts[2]+":9092", "-t", topic)
+			if got := strings.Split(strings.TrimSuffix(out, "\n"), "\n"); !slices.Equal(got, want) {
+				t.Fatalf("%d lines read of %d, or in another order", len(got), len(want))
+			}
+			attributes := firstBatch(t, topic).Attributes
+			if now := [...]string{"none", "gzip", "snappy", "lz4", "zstd"}[attributes&7]; now != codec {
+				t.Errorf("it is stored with %s", now)
+			}
+		})
+	}
+}
+
+// firstBatch fetches the first record batch of a topic's only partition, as it is stored.
+func firstBatch(t *testing.T, topic string) (b kmsg.RecordBatch) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(addresses("9092", 0), ",")...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	topics, err := kadm.NewClient(cl).ListTopics(ctx, topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := kmsg.NewFetchRequest()
+	r.MaxBytes = 1 << 20
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.PartitionMaxBytes, p.CurrentLeaderEpoch = 1<<20, -1
+	r.Topics = []kmsg.FetchRequestTopic{{Topic: topic, TopicID: topics[topic].ID,
+		Partitions: []kmsg.FetchRequestTopicPartition{p}}}
+	a, err := cl.Broker(int(topics[topic].Partitions[0].Leader)).RetriableRequest(ctx, &r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := a.(*kmsg.FetchResponse).Topics[0].Partitions[0].RecordBatches
+	if len(raw) < 61 {
+		t.Fatalf("%s: %d bytes of batches", topic, len(raw))
+	}
+	if err := b.ReadFrom(raw[:12+binary.BigEndian.Uint32(raw[8:])]); err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
