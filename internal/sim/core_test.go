@@ -162,6 +162,59 @@ func moved(t *testing.T, seed uint64, name string, p core.Policy) {
 	}
 }
 
+// TestALeavingLeaderWaitsForCopiesThatLag: what it acknowledged alone is on the way for
+// 250 ms when it is told to leave. It hands over when that has arrived.
+func TestALeavingLeaderWaitsForCopiesThatLag(t *testing.T) {
+	for name, p := range map[string]core.Policy{"in sync": core.InSync(3, 1, core.FlushEach),
+		"mirror": core.Mirror(3, core.FlushEach)} {
+		w := start(t, 1, 3)
+		at := []core.NodeID{0, 0, 0} // the catalog's leader hears of it without delay
+		for _, n := range w.Nodes[0].Infos {
+			if n.Leads {
+				at = []core.NodeID{n.Node%3 + 1, n.Node, (n.Node+1)%3 + 1}
+			}
+		}
+		st := define(t, w, w.Nodes[0], core.Definition{Name: name, Policy: p, At: at})
+		old := w.Nodes[at[0]-1]
+		if err := serves(w, old, st, core.Second); err != nil {
+			t.Fatal(err)
+		}
+		w.wire(at[0], at[1]).late, w.wire(at[0], at[2]).late = 250*core.Millisecond, 250*core.Millisecond
+		var o outcome
+		for i := range 150 {
+			w.After(core.Time(i)*core.Millisecond, func() {
+				old.Ask(&shard.Ask{Appends: []core.Append{{Stream: st.ID, To: &o, Ack: core.AckLeader,
+					Records: []core.Record{{Stamp: -1, Value: []byte("x")}}}}})
+			})
+		}
+		w.Run(150 * core.Millisecond)
+		left := false
+		old.Ask(&shard.Ask{Stop: true, Done: func(error) { left = true }})
+		if !w.Until(5*core.Second, func() bool { return left }) {
+			t.Fatalf("%s: the leader never left", name)
+		}
+		acked := core.Offset(0)
+		for i, a := range o.got {
+			if o.errs[i] == nil {
+				acked = max(acked, a.Base+1)
+			}
+		}
+		old.Kill("it has left")
+		w.wire(at[0], at[1]).late, w.wire(at[0], at[2]).late = 0, 0
+		next := w.Nodes[at[1]-1]
+		w.Until(5*core.Second, func() bool { return next.Streams[name].Leader == next.ID })
+		w.Run(core.Second)
+		for _, d := range next.sh.Digests() {
+			if d.Name == name && d.Next < acked {
+				t.Errorf("%s: acknowledged up to %d, and the next leader has %d", name, acked, d.Next)
+			}
+		}
+		if acked < 50 {
+			t.Errorf("%s: only %d were acknowledged: this run shows nothing", name, acked)
+		}
+	}
+}
+
 // TestALeaderThatWasStoppedIsNotSureAtOnce: a group's leader is stopped until another leads,
 // and goes on while it does not reach that one. The third node answers its beats, so that
 // it has a lease: it must not say that what it lacks nobody has.

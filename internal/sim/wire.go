@@ -19,6 +19,7 @@ type wire struct {
 	cutAB, cutBA bool
 	refuse       bool // a cut that resets and refuses
 	held         []parcel
+	late         core.Time       // every batch takes so much longer
 	ending       int             // ends that have not noticed yet that the connections ended
 	last         [2][2]core.Time // when the last parcel arrives, by direction and lane
 }
@@ -117,6 +118,9 @@ func (l *wire) carry(p parcel) {
 		dir = 1
 	}
 	at := l.w.now + l.w.between(30*core.Microsecond, 200*core.Microsecond) + core.Time(len(p.data))
+	if p.lane == core.LaneBulk {
+		at += l.late
+	}
 	if l.w.chance(2) {
 		at += l.w.between(0, 20*core.Millisecond)
 	}

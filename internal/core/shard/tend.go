@@ -200,18 +200,27 @@ func (s *Shard) leave(done func(error)) {
 	s.timers.add(s.leaving.until, func() {})
 }
 
-// drainWait is how long the copies of what a node leads may take to have everything
-// before it hands over.
-const drainWait = 100 * core.Millisecond
+// drainWait is how long the copies in sync may take to have all of what a node leads
+// before it hands over: what its leader acknowledged alone would be lost with it. Where
+// copies do not lag this is a moment; where they do, clients wait for them.
+const drainWait = core.Second
 
-// allHave says whether all that was appended here is on every copy that counts, so that
-// nothing of it is lost with the leadership, however it was acknowledged.
+// allHave says whether all that was appended here is on every living copy in sync.
 func (s *Shard) allHave() bool {
 	for _, c := range s.list {
-		if c.leads && !c.raft && c.def.Policy.Election != core.ElectNone {
-			if st := c.rep.Status(); st.Committed < st.Last {
-				return false
-			}
+		if c.leads && !c.raft && c.def.Policy.Election != core.ElectNone && !s.everywhere(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// everywhere says whether the living copies in sync have all that this leader has.
+func (s *Shard) everywhere(c *copyOf) bool {
+	last := c.rep.Status().Last
+	for _, p := range c.rep.Progress(s.now.Mono) {
+		if p.InSync && p.Match < last && s.living(s.nodeOf(p.Disk)) {
+			return false
 		}
 	}
 	return true
