@@ -67,10 +67,24 @@ func (f *Front) applyPolicies() {
 		return
 	}
 	for _, a := range f.view.Alterations() {
-		f.core.Streams().Alter(a.Stream, a.Alteration, func(_ *core.Stream, err error) {
-			if err != nil && core.KindOf(err) != core.NotExist {
-				f.log.Warn("a policy is not applied", "front", "amqp", "stream", a.Stream, "err", err)
-			}
-		})
+		f.alter(a)
 	}
+}
+
+// recheck makes a queue that was declared just now what the policies say, where one was put
+// that this node did not know yet: whoever applied it did not know the queue.
+func (f *Front) recheck(vhost, name string) {
+	f.core.Cluster().Sync(func(err error) {
+		if a, changed := f.view.Alteration(vhost, name); err == nil && changed {
+			f.alter(a)
+		}
+	})
+}
+
+func (f *Front) alter(a topology.Alteration) {
+	f.core.Streams().Alter(a.Stream, a.Alteration, func(_ *core.Stream, err error) {
+		if err != nil && core.KindOf(err) != core.NotExist {
+			f.log.Warn("a policy is not applied", "front", "amqp", "stream", a.Stream, "err", err)
+		}
+	})
 }

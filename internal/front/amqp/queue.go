@@ -211,6 +211,7 @@ func (ch *channel) define(m *wire.QueueDeclare, name, kind string) error {
 				return ch.redeclared(m, q, kind)
 			}
 			ch.lastQueue = name
+			c.f.recheck(c.vhost, name)
 			if !m.NoWait {
 				c.send(ch.id, &wire.QueueDeclareOk{Queue: name})
 			}

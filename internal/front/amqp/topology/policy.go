@@ -318,6 +318,19 @@ func (v *View) Alterations() []Alteration {
 	return all
 }
 
+// Alteration gives what has to change for one queue to be what is in force.
+func (v *View) Alteration(vhost, name string) (Alteration, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	h := v.vhosts[vhost]
+	if h == nil || h.queues[name] == nil {
+		return Alteration{}, false
+	}
+	q := h.queues[name]
+	a, changed := v.policies.effective(vhost, name, q.Label).alter(q)
+	return Alteration{q.Stream.Name, a}, changed
+}
+
 // alter gives what has to change for a queue to be what is in force.
 func (e *Effective) alter(q *Queue) (a core.Alteration, changed bool) {
 	settings := e.Settings(q.Label)
