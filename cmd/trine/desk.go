@@ -122,7 +122,7 @@ func (l *limited) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// order carries out one verb on one node.
+// order carries out one verb on one node and says what it did.
 func (k *desk) order(verb, arg string) (string, error) {
 	id, err := strconv.Atoi(arg)
 	if err != nil || id < 1 || id > len(k.d.procs) {
@@ -135,33 +135,38 @@ func (k *desk) order(verb, arg string) (string, error) {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), readyMax)
 		defer cancel()
-		return "", p.awaitReady(ctx)
+		return fmt.Sprintf("node %d serves (process %d)", id, p.pid()), p.awaitReady(ctx)
 	}
 	pid := p.pid()
 	if pid == 0 {
 		return "", fmt.Errorf("node %d does not run: trine dev start %d", id, id)
 	}
-	sent := true
 	switch verb {
 	case "pid":
 		return strconv.Itoa(pid), nil
 	case "kill":
-		sent = p.signal(syscall.SIGKILL)
+		return p.end(syscall.SIGKILL, "was killed")
 	case "stop":
-		sent = p.signal(syscall.SIGTERM)
+		if p.isPaused() {
+			return "", fmt.Errorf("node %d is paused and cannot stop in order: trine dev resume %d first, "+
+				"or trine dev kill %d", id, id, id)
+		}
+		return p.end(syscall.SIGTERM, "stopped in order")
 	case "pause":
+		if p.isPaused() {
+			return "", fmt.Errorf("node %d is paused already: trine dev resume %d", id, id)
+		}
 		p.signal(syscall.SIGSTOP)
-		return "", nil
+		return fmt.Sprintf("node %d is paused (process %d): trine dev resume %d lets it go on", id, pid,
+			id), nil
 	case "resume":
+		if !p.isPaused() {
+			return "", fmt.Errorf("node %d is not paused", id)
+		}
 		p.signal(syscall.SIGCONT)
-		return "", nil
-	default:
-		return "", fmt.Errorf("unknown verb %q", verb)
+		return fmt.Sprintf("node %d goes on (process %d)", id, pid), nil
 	}
-	if sent && !p.awaitEnd(handOverMax+drainMax+2*time.Second) {
-		return "", fmt.Errorf("node %d has not ended yet", id)
-	}
-	return "", nil
+	return "", fmt.Errorf("unknown verb %q", verb)
 }
 
 func readState(data string) (devState, error) {
@@ -177,15 +182,16 @@ func readState(data string) (devState, error) {
 func control(data, verb, arg string) (string, error) {
 	s, err := readState(data)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("no trine dev runs on %s: start it with `trine dev`, "+
-			"or name its --data", data)
+		return "", fmt.Errorf("no trine dev runs on %s: start one with `trine dev`, or name the --data "+
+			"that the running one was given", data)
 	}
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", filepath.Join(data, stateFile), err)
 	}
 	c, err := net.DialTimeout("tcp", s.Control, 2*time.Second)
 	if err != nil {
-		return "", fmt.Errorf("the trine dev of %s is gone (it was process %d): %w", data, s.PID, err)
+		return "", fmt.Errorf("the trine dev of %s is gone (it was process %d): start it again: %w", data,
+			s.PID, err)
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(readyMax + 5*time.Second))

@@ -48,7 +48,10 @@ func devCommand() *cobra.Command {
 		{"start", "Start a node that was killed or stopped"},
 		{"pid", "Print the process id of a node"},
 	} {
-		cmd.AddCommand(&cobra.Command{Use: v.verb + " N", Short: v.short, Args: cobra.ExactArgs(1),
+		cmd.AddCommand(&cobra.Command{Use: v.verb + " N", Short: v.short,
+			Long: v.short + ".\n\nN is the node's number; --data names the directory of the trine dev that\n" +
+				"runs it, where that is not the usual one.",
+			Args: one("a node's number", "1"),
 			RunE: func(_ *cobra.Command, args []string) error {
 				out, err := control(d.data, v.verb, args[0])
 				if err == nil && out != "" {

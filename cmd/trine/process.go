@@ -130,6 +130,22 @@ func (p *process) signal(s syscall.Signal) bool {
 	return p.cmd.Process.Signal(s) == nil
 }
 
+// end ends the process by a signal and says so.
+func (p *process) end(s syscall.Signal, how string) (string, error) {
+	pid := p.pid()
+	if p.signal(s) && !p.awaitEnd(handOverMax+drainMax+2*time.Second) {
+		return "", fmt.Errorf("node %d has not ended yet", p.id)
+	}
+	return fmt.Sprintf("node %d %s (process %d): trine dev start %d brings it back", p.id, how, pid,
+		p.id), nil
+}
+
+func (p *process) isPaused() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.paused
+}
+
 // awaitEnd is false where it did not end in time.
 func (p *process) awaitEnd(max time.Duration) bool {
 	p.mu.Lock()

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -30,7 +32,7 @@ type client struct {
 
 func (c *client) flags(cmd *cobra.Command) {
 	c.h.Timeout = 15 * time.Second
-	cmd.PersistentFlags().StringVar(&c.at, "http", "127.0.0.1:15672", "host:port of a node's HTTP")
+	cmd.PersistentFlags().StringVar(&c.at, "http", "127.0.0.1:15672", "host:port of the HTTP of a node that lives")
 }
 
 // call asks node at; body and answer are JSON, or nil.
@@ -50,7 +52,11 @@ func (c *client) call(at, method, path string, q url.Values, body, answer any) e
 	}
 	resp, err := c.h.Do(r)
 	if err != nil {
-		return fmt.Errorf("ask node at %s: is it running? %w", at, err)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return fmt.Errorf("no node listens on %s: start one (trine serve, trine dev), or name another's "+
+				"HTTP address with --http", at)
+		}
+		return fmt.Errorf("ask node at %s: %w", at, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode/100 != 2 {
@@ -67,6 +73,7 @@ func (c *client) call(at, method, path string, q url.Values, body, answer any) e
 type clusterStatus struct {
 	Nodes   []admin.Node   `json:"nodes"`
 	Streams []streamStatus `json:"streams"`
+	Warning string         `json:"warning,omitempty"` // why this may not be how it is now
 }
 
 // streamStatus adds to a stream what each copy lacks, by node; a node that could
@@ -83,7 +90,16 @@ func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show nodes, leaders, copies in sync and lag",
-		Args:  cobra.NoArgs,
+		Long: "Show nodes, leaders, copies in sync and lag, as one node knows them.\n\n" +
+			"  CATALOG       what the node does for what the cluster agrees on: leads, votes, or neither (-)\n" +
+			"  LEADS, COPIES of how many streams it is the leader, and has a copy\n" +
+			"  EPOCH         rises whenever a stream gets another leader\n" +
+			"  COPIES (LAG)  each copy's node, the preferred leader's first; in brackets how many records its\n" +
+			"                committed end is behind (?: it could not be asked); behind: it is not in sync\n\n" +
+			"Every node answers, so ask one that lives: --http. A Kafka partition is kafka/TOPIC/N, an AMQP\n" +
+			"queue amqp/q/VHOST/NAME (%2F is the vhost /), a RocketMQ queue rocket/TOPIC/BROKER/N.",
+		Example: "  trine status --watch --http 127.0.0.2:15672\n  trine status --prefix kafka/ --json",
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			show := func() error {
 				s, err := c.status(prefix)
@@ -139,6 +155,7 @@ func (c *client) status(prefix string) (*clusterStatus, error) {
 	if err := c.call(c.at, "GET", "nodes", nil, nil, &s.Nodes); err != nil {
 		return nil, err
 	}
+	s.Warning = c.doubt()
 	q := url.Values{"prefix": {prefix}, "ends": {"1"}}
 	ends := map[core.NodeID]map[core.StreamID]core.Offset{}
 	var mu sync.Mutex
@@ -174,6 +191,20 @@ func (c *client) status(prefix string) (*clusterStatus, error) {
 		s.Streams = append(s.Streams, streamStatus{m, lags(&m, ends)})
 	}
 	return s, nil
+}
+
+// doubt says why the asked node may not know how things are now; nothing where it serves.
+func (c *client) doubt() string {
+	quick := http.Client{Timeout: 3 * time.Second}
+	r, err := quick.Get("http://" + c.at + "/readyz")
+	if err == nil {
+		r.Body.Close()
+		if r.StatusCode == http.StatusOK {
+			return ""
+		}
+	}
+	return "the node at " + c.at + " reaches no majority of the catalog's voters: this is what it " +
+		"knew last, and nothing can be changed until more nodes are back"
 }
 
 func committedEnds(ss []admin.Stream) map[core.StreamID]core.Offset {
@@ -219,6 +250,9 @@ func (s *clusterStatus) print(w io.Writer, clear bool) error {
 	if clear {
 		b.WriteString("\033[H\033[2J")
 	}
+	if s.Warning != "" {
+		fmt.Fprintf(&b, "WARNING: %s.\n\n", s.Warning)
+	}
 	t := tabwriter.NewWriter(&b, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(t, "NODE\tSTATE\tCATALOG\tRACK\tLEADS\tCOPIES\tADDRESS")
 	for _, n := range s.Nodes {
@@ -243,10 +277,15 @@ func (s *clusterStatus) print(w io.Writer, clear bool) error {
 				}
 			}
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%d\t%d\t%s\n", n.Node, state, role, n.Rack, leads, copies,
-			n.Addresses[admin.Name])
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%d\t%d\t%s\n", n.Node, state, role, cmp.Or(n.Rack, "-"), leads,
+			copies, cmp.Or(n.Addresses[admin.Name], "-"))
 	}
-	fmt.Fprintln(t)
+	if fmt.Fprintln(t); len(s.Streams) == 0 {
+		fmt.Fprintln(t, "No streams yet.")
+		t.Flush()
+		_, err := w.Write(b.Bytes())
+		return err
+	}
 	fmt.Fprintln(t, "STREAM\tMODE\tLEADER\tEPOCH\tIN SYNC\tCOPIES (LAG)")
 	for i := range s.Streams {
 		s.Streams[i].print(t)

@@ -113,7 +113,7 @@ func (a *Admin) serve(fn func(front.Core, *http.Request) (any, error)) http.Hand
 		w.Header().Set("Content-Type", "application/json")
 		if err != nil {
 			w.WriteHeader(status(err))
-			v = Problem{err.Error(), core.KindOf(err).String()}
+			v = Problem{explain(err), core.KindOf(err).String()}
 		}
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
@@ -121,6 +121,15 @@ func (a *Admin) serve(fn func(front.Core, *http.Request) (any, error)) http.Hand
 			a.log.Debug("answer over http", "err", err)
 		}
 	}
+}
+
+// explain adds to an error what the one who asked can do about it.
+func explain(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no answer from the cluster within " + answerMax.String() +
+			": does a majority of its nodes run? what was asked may still be done"
+	}
+	return err.Error()
 }
 
 func status(err error) int {
