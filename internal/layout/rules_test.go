@@ -196,7 +196,7 @@ func seam(files []*file) (bad []string) {
 	return bad
 }
 
-// The clients of the drill and the benchmarks, and what of them is no client: the messages' own codec.
+// The clients of the drill, the tests and the benchmarks, and what of them is no client: the messages' own codec.
 var (
 	client = regexp.MustCompile(
 		`^github\.com/(rabbitmq/amqp091-go|apache/rocketmq-client-go|twmb/franz-go)(/|$)`)
@@ -205,7 +205,7 @@ var (
 
 func clients(files []*file) (bad []string) {
 	for _, f := range files {
-		if f.test() || within(f.pkg(), "drill") || f.pkg() == "bench" {
+		if f.test() || within(f.pkg(), "drill") || f.pkg() == "bench" || strings.HasPrefix(f.path, "tests/") {
 			continue
 		}
 		for _, i := range f.imports() {
