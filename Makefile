@@ -23,10 +23,10 @@ fuzz: ## a minute for each codec
 sim: ## many more seeds than the tests run
 	SIM_SEEDS=10000 $(GO) test -timeout 0 -run Seeds ./internal/sim
 
-drill: build ## the whole table, real processes
-	bin/trine drill run --all
+drill: build ## the whole table, real processes, about half an hour
+	bin/trine drill run --all --runs 20
 
-drill-short: ## what every change passes, real processes, under 3 minutes
+drill-short: ## what every change passes, real processes, about a minute
 	$(GO) test -count=1 ./internal/drill
 
 bench: build

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ type amqpLoad struct {
 	p     *plan
 	queue string
 	stop  context.CancelFunc // of the consumer
+	again context.CancelFunc // of its session, guarded by mu: another follows
 	ended chan struct{}
 
 	mu   sync.Mutex
@@ -39,6 +41,25 @@ var (
 	errReturned = errors.New("returned")
 	errCut      = errors.New("connection ended before the confirm")
 )
+
+// amqpError is what a server said when it closed something, with its code.
+type amqpError struct{ said *amqp.Error }
+
+func (e amqpError) Error() string { return e.said.Error() }
+
+func (e amqpError) code() string {
+	what, _, _ := strings.Cut(e.said.Reason, " '") // names of queues and nodes follow
+	return fmt.Sprintf("%d %s", e.said.Code, what)
+}
+
+// said gives an error of the client as what the server said, where it did.
+func said(err error) error {
+	var e *amqp.Error
+	if errors.As(err, &e) && e.Server {
+		return amqpError{e}
+	}
+	return err
+}
 
 func (a *amqpLoad) dial(node int) (*amqp.Connection, *amqp.Channel, error) {
 	url := "amqp://guest:guest@" + a.p.cluster.Address(node, AMQP) + "/"
@@ -115,7 +136,7 @@ func (a *amqpLoad) each(ctx context.Context, fn func(context.Context, *amqp.Chan
 			i = -1
 		}
 		if err != nil && ctx.Err() == nil {
-			a.p.ledger.Fail(err)
+			a.p.ledger.Fail(said(err))
 			sleep(ctx, backOffMax)
 		}
 	}
@@ -155,6 +176,11 @@ func (a *amqpLoad) home(ctx context.Context) error {
 func (a *amqpLoad) consume(ctx context.Context) {
 	defer close(a.ended)
 	a.each(ctx, func(ctx context.Context, ch *amqp.Channel) error {
+		ctx, end := context.WithCancel(ctx)
+		defer end()
+		a.mu.Lock()
+		a.again = end
+		a.mu.Unlock()
 		closed := ch.NotifyClose(make(chan *amqp.Error, 1))
 		if err := ch.Qos(amqpPrefetch, 0, false); err != nil {
 			return fmt.Errorf("qos: %w", err)
@@ -339,9 +365,21 @@ func (o *confirms) await(ctx context.Context, done chan struct{}) {
 	}
 }
 
-// drain lets the consumer empty the queue.
+// drain lets the consumer empty the queue. What only another consumer is given was
+// not lost, but the first one stood still.
 func (a *amqpLoad) drain(ctx context.Context) error {
 	quiet(ctx, a.p.ledger, time.Second)
+	still := a.p.ledger.Missing()
+	if still == 0 {
+		return nil
+	}
+	a.mu.Lock()
+	if a.again != nil {
+		a.again()
+	}
+	a.mu.Unlock()
+	quiet(ctx, a.p.ledger, time.Second)
+	a.p.ledger.Stalled(still - a.p.ledger.Missing())
 	return nil
 }
 

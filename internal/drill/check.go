@@ -18,6 +18,7 @@ type Verdict struct {
 	Written    int    `json:"refused_and_written"` // read back although it was refused
 	Soft       int    `json:"soft"`                // the master had it, its slave had not
 	SoftLost   int    `json:"soft_lost"`
+	Stalled    int    `json:"stalled"` // a consumer waited for them in vain, another was given them
 	LostFirst  []Send `json:"lost_first,omitempty"`
 }
 
@@ -135,6 +136,7 @@ func judgeSends(e Evidence) (v Verdict) {
 	for _, g := range e.Gots {
 		got[message{g.Producer, g.Seq}] = true
 	}
+	v.Stalled = e.Stalled
 	for _, s := range e.Sends {
 		there := got[message{s.Producer, s.Seq}]
 		switch {

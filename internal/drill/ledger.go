@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -53,6 +54,7 @@ type Ledger struct {
 	acks    []time.Duration // when messages were acknowledged, in order
 	fails   []time.Duration // when a client's API gave an error
 	errors  map[string]int
+	stalled int             // messages that a consumer was not given, another was
 	drop    func(Send) bool // tests plant a loss with it
 }
 
@@ -146,6 +148,10 @@ func (l *Ledger) Measured(w Window) Gaps {
 
 // label makes one line of an error that many others share.
 func label(err error) string {
+	var coded interface{ code() string }
+	if errors.As(err, &coded) {
+		return coded.code()
+	}
 	s := err.Error()
 	if i := strings.LastIndex(s, ": "); i > 0 && len(s)-i > 12 {
 		s = s[i+2:]
@@ -155,7 +161,7 @@ func label(err error) string {
 			return '#'
 		}
 		return r
-	}, s[:min(len(s), 100)])
+	}, strings.TrimSuffix(s[:min(len(s), 100)], `"`))
 }
 
 // Read notes a message read back and says whether it is of this run and new in its
@@ -198,6 +204,13 @@ func (l *Ledger) Missing() int {
 	return l.missing
 }
 
+// Stalled notes messages that a consumer waited for in vain, and another was given.
+func (l *Ledger) Stalled(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stalled = n
+}
+
 // Count gives how many messages were read back so far.
 func (l *Ledger) Count() int {
 	l.mu.Lock()
@@ -207,17 +220,18 @@ func (l *Ledger) Count() int {
 
 // Evidence is what a run leaves for its verdict.
 type Evidence struct {
-	Sends  []Send
-	Gots   []Got
-	Errors map[string]int
-	Fails  []time.Duration // when a client's API gave an error
+	Sends   []Send
+	Gots    []Got
+	Errors  map[string]int
+	Fails   []time.Duration // when a client's API gave an error
+	Stalled int             // messages that a consumer waited for in vain, and another was given
 }
 
 // Evidence gives a copy of what is known.
 func (l *Ledger) Evidence() Evidence {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := Evidence{Errors: map[string]int{}, Fails: slices.Clone(l.fails)}
+	e := Evidence{Errors: map[string]int{}, Fails: slices.Clone(l.fails), Stalled: l.stalled}
 	for p := 0; len(e.Sends) < l.total(); p++ {
 		e.Sends = append(e.Sends, l.sends[p]...)
 	}

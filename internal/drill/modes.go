@@ -1,6 +1,9 @@
 package drill
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // Fault is one way to break a cluster.
 type Fault struct {
@@ -135,6 +138,9 @@ func (m *Mode) broken(fault string, v *Verdict) (what []string) {
 	}
 	if v.Written > 0 {
 		what = append(what, "refused and written")
+	}
+	if v.Stalled > 0 {
+		what = append(what, fmt.Sprintf("a consumer stood still before %d messages", v.Stalled))
 	}
 	return what
 }

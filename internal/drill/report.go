@@ -96,6 +96,7 @@ func (r *Row) add(one *Result) {
 	r.Written += one.Written
 	r.Soft += one.Soft
 	r.SoftLost += one.SoftLost
+	r.Stalled += one.Stalled
 	r.LostFirst = append(r.LostFirst, one.LostFirst...)
 	for e, n := range one.Errors {
 		r.Errors[e] += n
@@ -162,11 +163,11 @@ func ms(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) 
 func Print(w io.Writer, rows []Row) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(t, "MODE\tFAULT\tRUNS\tRATE\tACKED\tLOST\tTWICE\tREORDERED\tRETURNED\tUNKNOWN\tREFUSED\t"+
-		"GAP P50\tWORST\tAFTER REPAIR\tNOISE\tPROMISE\tGAP'S GOAL")
+		"GAP P50\tWORST\tAFTER REPAIR\tNOISE\tERRORS\tPROMISE\tGAP'S GOAL")
 	for _, r := range rows {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d/s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n",
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d/s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n",
 			r.Mode, r.Fault, r.Runs, r.Rate, r.Acked, r.Lost, r.Duplicated, r.Reordered, r.Returned, r.Unknown,
-			r.Refused, ms(r.Gap), ms(r.GapMax), ms(r.Back), ms(r.Noise), r.word(), r.Goal)
+			r.Refused, ms(r.Gap), ms(r.GapMax), ms(r.Back), ms(r.Noise), r.Failed, r.word(), r.Goal)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -193,6 +194,9 @@ func notes(w io.Writer, rows []Row) error {
 			say("does not count: %s", why)
 		}
 		for _, s := range r.LostFirst[:min(len(r.LostFirst), lostShown)] {
+			if !slices.Contains(r.Broken, "lost") {
+				break
+			}
 			say("lost: message %d of producer %d, acknowledged at %v", s.Seq, s.Producer, s.At)
 		}
 		for _, k := range r.Kept {
@@ -306,16 +310,16 @@ func Markdown(w io.Writer, rows []Row) error {
 		fmt.Fprintf(&b, "- %s\n", l)
 	}
 	b.WriteString("\n| mode | fault | runs | rate | acknowledged | lost | twice | out of order | returned after settled | " +
-		"unknown | refused | gap p50 | gap worst | after repair | noise | promise | gap's goal | told by client APIs |\n" +
-		"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+		"unknown | refused | gap p50 | gap worst | after repair | noise | client errors | promise | gap's goal | told by client APIs |\n" +
+		"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range rows {
 		word := r.word()
 		if len(r.Why) > 0 {
 			word += ": " + r.Why[0]
 		}
-		fmt.Fprintf(&b, "| %s | %s | %d | %d/s | %d | %d | %d | %d | %d | %d | %d | %s | %s | %s | %s | %s | %s | %s |\n",
+		fmt.Fprintf(&b, "| %s | %s | %d | %d/s | %d | %d | %d | %d | %d | %d | %d | %s | %s | %s | %s | %d | %s | %s | %s |\n",
 			r.Mode, r.Fault, r.Runs, r.Rate, r.Acked, r.Lost, r.Duplicated, r.Reordered, r.Returned, r.Unknown,
-			r.Refused, ms(r.Gap), ms(r.GapMax), ms(r.Back), ms(r.Noise), cell(word), r.Goal, cell(r.errors()))
+			r.Refused, ms(r.Gap), ms(r.GapMax), ms(r.Back), ms(r.Noise), r.Failed, cell(word), r.Goal, cell(r.errors()))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

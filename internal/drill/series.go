@@ -203,11 +203,29 @@ func (t *track) judge(err error, crashed []int) Result {
 	if len(crashed) > 0 {
 		r.Broken = append(r.Broken, fmt.Sprintf("node %v ended by itself", crashed))
 	}
-	if t.m.Refuses && r.Fault != "none" && r.Refused == 0 {
-		r.Broken = append(r.Broken, "nothing was refused")
+	if t.m.Refuses && below(e, ws) > 0 {
+		r.Broken = append(r.Broken, "acknowledged with a copy away")
 	}
 	if r.Valid = err == nil; !r.Valid {
 		r.Why = strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
+	if r.Valid && t.m.Refuses && r.Fault != "none" && r.Refused == 0 {
+		r.Valid, r.Why = false, "nothing was refused, so nothing was shown"
+	}
 	return r
 }
+
+// below counts what was acknowledged while a copy was away: from a little after the
+// fault, for what was under way then, until the repair.
+func below(e Evidence, ws []Window) (n int) {
+	for _, at := range answered(e) {
+		for _, w := range ws {
+			if at > w.Fault+belowAfter && at < w.Heal {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+const belowAfter = 100 * time.Millisecond
