@@ -90,13 +90,20 @@ func main() {
 	flag.Usage = usage
 	flag.Parse()
 	rlog.SetLogLevel("fatal")
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer cancel()
+	if flag.Arg(0) == "streams" {
+		if err := streamsMain(ctx, &o, flag.Args()[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	chosen, err := choose(flag.Args())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
 	}
-	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer cancel()
 	rep := report{Machine: machine(), Began: time.Now().UTC().Format(time.RFC3339)}
 	failed := false
 	for _, r := range chosen {
@@ -124,7 +131,8 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: bench [OPTION]... [ROW]...   (without rows: all)")
+	fmt.Fprintln(os.Stderr, "usage: bench [OPTION]... [ROW]...   (without rows: all)\n"+
+		"       bench streams [OPTION]...     many streams at rest, and led elsewhere after a kill")
 	flag.PrintDefaults()
 	fmt.Fprintln(os.Stderr, "rows:")
 	for _, r := range rows() {

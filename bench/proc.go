@@ -40,6 +40,23 @@ func cpu(pids []int) (sum time.Duration) {
 	return sum
 }
 
+// switches counts the context switches of processes so far, of all their threads.
+func switches(pids []int) (sum int64) {
+	for _, p := range pids {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*/status", p))
+		for _, t := range threads {
+			b, _ := os.ReadFile(t)
+			for l := range strings.SplitSeq(string(b), "\n") {
+				if k, v, ok := strings.Cut(l, ":"); ok && strings.HasSuffix(k, "ctxt_switches") {
+					n, _ := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
+					sum += n
+				}
+			}
+		}
+	}
+	return sum
+}
+
 // memory is the resident memory of processes in MiB: now and at most.
 func memory(pids []int) (now, peak float64) {
 	for _, p := range pids {

@@ -124,7 +124,7 @@ func BenchmarkIdle(b *testing.B) {
 				for range 300 {
 					w.now += TickEvery
 					for _, c := range w.copies {
-						if !c.Status().Quiet {
+						if s := c.Status(); s.Due(w.now) {
 							c.Tick(w.now)
 						}
 					}

@@ -8,7 +8,7 @@ type Copy interface {
 	// Step takes a message of another copy. Messages of another generation, or for
 	// another disk, are dropped.
 	Step(now core.Time, m *core.Replicate)
-	// Tick is due every TickEvery while Status().Quiet is false.
+	// Tick is due every TickEvery while Status().Due says so.
 	Tick(now core.Time)
 	// Propose appends entries, all or none, on the leader: it fills Index, Epoch,
 	// Gen and Base of each, and writes base and epoch into batches, which it owns
@@ -112,13 +112,17 @@ type Status struct {
 	Persisted core.Index // this copy's disk has the log up to here, as the road promises
 	Committed core.Index // what is known here to hold
 	LogEnd    core.Offset
-	InSync    int    // copies that count: the in-sync set, or Raft's active voters
-	MinOK     bool   // enough copies are in sync for anything to hold
-	Quiet     bool   // no Tick is needed until something else is called
-	Caught    bool   // leader: what held under earlier leaders is known to hold here
-	Removed   bool   // Raft: a leader said that this disk is no member any more
-	Confirmed uint64 // Raft, leader: the last number under which its epoch was confirmed
+	InSync    int       // copies that count: the in-sync set, or Raft's active voters
+	MinOK     bool      // enough copies are in sync for anything to hold
+	Quiet     bool      // no Tick is needed until something else is called, or TickAt
+	TickAt    core.Time // of a quiet copy: when the next Tick is due; 0: never
+	Caught    bool      // leader: what held under earlier leaders is known to hold here
+	Removed   bool      // Raft: a leader said that this disk is no member any more
+	Confirmed uint64    // Raft, leader: the last number under which its epoch was confirmed
 }
+
+// Due says whether a Tick is to be given now.
+func (s *Status) Due(now core.Time) bool { return !s.Quiet || s.TickAt != 0 && now >= s.TickAt }
 
 // Progress is what a leader knows of one copy.
 type Progress struct {
@@ -149,7 +153,7 @@ type Config struct {
 	InflightBytesMax int       // 4 MiB: sent to one copy and not answered
 	MessageBytesMax  int       // 256 KiB: entries in one message; one larger goes alone
 	TailBytesMax     int       // 8 MiB: how much of the tail is kept for copies that lag
-	QuietAfter       core.Time // 10 s: without work until a Raft group goes quiet
+	QuietAfter       core.Time // 1 s: without work until a Raft group goes quiet
 	// SleepAfter is how long a Raft group is quiet until it gives its state back; <0:
 	// never, which is what 0 means for the catalog's stream; 10 s else.
 	SleepAfter core.Time
@@ -169,7 +173,7 @@ func (c *Config) defaults() {
 		c.TailBytesMax = 8 << 20
 	}
 	if c.QuietAfter == 0 {
-		c.QuietAfter = 10 * core.Second
+		c.QuietAfter = core.Second
 	}
 	if c.SleepAfter == 0 {
 		if c.SleepAfter = 10 * core.Second; c.Stream == core.CatalogStream {

@@ -331,7 +331,10 @@ func (c *group) Forget(now core.Time, leader core.DiskID) {
 		return
 	}
 	if c.lead == leader || leader == 0 {
-		c.wake()
-		_ = c.node.ForgetLeader()
+		c.lead, c.changed = 0, true
+		if c.node != nil { // woken it knows no leader anyway
+			c.wake()
+			_ = c.node.ForgetLeader()
+		}
 	}
 }

@@ -151,8 +151,10 @@ func (c *group) stateToWrite() {
 func (c *group) Status() Status {
 	s := Status{Leads: c.leads, Leader: c.lead, Epoch: c.epoch(), Last: c.tail.Last(),
 		Persisted: c.disk.persisted, Committed: c.committed, LogEnd: c.tail.Next(),
-		Quiet:   c.removed || c.quiet && (c.node == nil || c.cfg.SleepAfter < 0),
-		Removed: c.removed}
+		Quiet: c.removed || c.quiet, Removed: c.removed}
+	if c.quiet && !c.removed && c.node != nil && c.cfg.SleepAfter >= 0 {
+		s.TickAt = c.busyAt + c.cfg.QuietAfter + c.cfg.SleepAfter
+	}
 	if c.leads {
 		s.InSync, s.MinOK, s.Caught = c.voters, true, c.committed >= c.start
 		s.Confirmed = c.confirmed
@@ -166,7 +168,7 @@ func (c *group) Tick(now core.Time) {
 	switch {
 	case c.node == nil || c.removed:
 	case c.quiet:
-		if c.cfg.SleepAfter >= 0 && c.now-c.busyAt >= c.cfg.QuietAfter+c.cfg.SleepAfter {
+		if s := c.Status(); s.Due(c.now) {
 			c.sleep()
 		}
 	case c.doubtful && !c.leads:

@@ -315,7 +315,7 @@ func (w *world) step() {
 		}
 		if n.tickAt <= w.now {
 			n.tickAt += TickEvery
-			if !n.copy.Status().Quiet {
+			if s := n.copy.Status(); s.Due(w.now) {
 				n.copy.Tick(w.now)
 			}
 		}

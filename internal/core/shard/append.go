@@ -156,6 +156,9 @@ func (s *Shard) acknowledge(c *copyOf) {
 		}
 		gated := a.level == core.AckLeader || c.def != nil && c.def.Policy.Commit == core.CommitLeader
 		if !holds || gated && !free {
+			if holds {
+				s.withhold(c)
+			}
 			keep = append(keep, *a)
 			continue
 		}
@@ -184,7 +187,10 @@ func (s *Shard) expireAcks(c *copyOf) {
 
 // releaseHeld answers what waited for the lease.
 func (s *Shard) releaseHeld() {
-	for _, t := range s.sortedTargets() {
+	if !s.leased() {
+		return
+	}
+	for _, t := range s.pending {
 		if t.missed && s.sure() {
 			t.missed = false
 			for _, hd := range t.holdings {
@@ -193,10 +199,11 @@ func (s *Shard) releaseHeld() {
 			s.again(t)
 		}
 	}
-	for _, c := range s.list {
-		if c.leads && (len(c.acks) > 0 || c.lender != nil) {
-			s.mark(c)
-		}
+	cs := s.withheld
+	s.withheld = nil
+	for _, c := range cs {
+		c.withheld = false
+		s.mark(c)
 	}
 }
 

@@ -152,7 +152,7 @@ func (s *Shard) renew(c *copyOf, rec *core.Recovered) {
 	if len(c.def.Members) > 0 && c.def.Members[0].Disk == s.cfg.Self.Disk {
 		c.rep.Campaign(s.now.Mono)
 	} else {
-		s.campaignLater(c)
+		s.seek(c, openWait)
 	}
 }
 

@@ -49,16 +49,19 @@ type copyOf struct {
 	acks     []ack
 	lender   *lender
 
-	refused     []writeRef // found no room, to be written again in this order
-	waiters     []*reader
-	woken       core.Offset
-	wokenLeads  bool
-	trims       []trimWait
-	voteAt      core.Time // when the catalog may be told next who votes
-	dirty       bool
-	campaigning bool
-	leaderSeen  core.DiskID
-	epochSeen   core.Epoch
+	refused    []writeRef // found no room, to be written again in this order
+	waiters    []*reader
+	woken      core.Offset
+	wokenLeads bool
+	trims      []trimWait
+	voteAt     core.Time // when the catalog may be told next who votes
+	dirty      bool
+	awake      bool      // in Shard.awake
+	dozes      core.Time // when it will be awake again; 0: not by time
+	withheld   bool      // in Shard.withheld
+	seeking    seeking
+	leaderSeen core.DiskID
+	epochSeen  core.Epoch
 
 	electedIn     uint64    // Raft: the number of the lease in which it began to lead
 	confirmAt     core.Time // not asked again before
@@ -197,6 +200,7 @@ func (s *Shard) work(c *copyOf) {
 	if !s.hosts(c) {
 		return
 	}
+	s.rouse(c)
 	rd := &s.ready
 	for c.rep.Ready(rd) {
 		c.lastWork = s.now.Mono
@@ -410,9 +414,6 @@ func (s *Shard) applyEntry(c *copyOf, e *core.Entry) {
 	}
 }
 
-// idleCheckpoint is how long a copy rests before its tail is given back to the disk.
-const idleCheckpoint = 5 * core.Second
-
 // checkpointIfDue writes a checkpoint where the tail has grown beyond its bound.
 func (s *Shard) checkpointIfDue(c *copyOf) {
 	if c.bytesSince > s.opt.TailBytes {
@@ -455,23 +456,4 @@ func (s *Shard) behind(c *copyOf) bool {
 		}
 	}
 	return false
-}
-
-// tickCopies gives the copies that are awake their time, and lets those that have
-// rested give their tails back.
-func (s *Shard) tickCopies() {
-	for _, c := range s.list {
-		st := c.rep.Status()
-		if len(c.acks) > 0 {
-			s.expireAcks(c)
-		}
-		if !st.Quiet {
-			c.rep.Tick(s.now.Mono)
-			s.mark(c)
-		}
-		s.wishVoters(c)
-		if s.now.Mono-c.lastWork > idleCheckpoint && c.done > c.checkpoint && c.done == st.Last {
-			s.makeCheckpoint(c)
-		}
-	}
 }

@@ -27,6 +27,7 @@ type target struct {
 	holdings  []*holding // this node's consumers, in the order they came
 
 	touched bool
+	pending bool // in Shard.pending
 	missed  bool // lends came while this node had no lease
 	retryAt core.Time
 }
@@ -78,10 +79,10 @@ func (s *Shard) aim(t *target) {
 		leader, epoch = v.Leader, v.Epoch
 	}
 	if leader == 0 || leader != s.cfg.Self.Node && !s.living(leader) {
-		t.stale = true
+		s.stray(t)
 		return
 	}
-	t.stale = true
+	s.stray(t)
 	s.aimAt(t, leader, epoch)
 }
 
@@ -90,6 +91,7 @@ func (s *Shard) touch(t *target) {
 		t.touched = true
 		s.touched = append(s.touched, t)
 	}
+	s.pend(t)
 }
 
 func (s *Shard) appends(as []core.Append) {
@@ -294,7 +296,7 @@ func (s *Shard) again(t *target) {
 	for _, f := range t.settles {
 		f.sent = false
 	}
-	t.stale = true
+	s.stray(t)
 	if t.retryAt > s.now.Mono {
 		return
 	}
@@ -306,16 +308,6 @@ func (s *Shard) again(t *target) {
 func (s *Shard) retarget(t *target) {
 	if s.targets[t.id] == t {
 		s.aim(t)
-	}
-}
-
-// retryTargets keeps those trying that have work and no leader.
-func (s *Shard) retryTargets() {
-	for _, t := range s.sortedTargets() {
-		s.overdue(t)
-		if t.stale && (len(t.flights) > 0 || len(t.settles) > 0 || s.holdsOf(t.id)) {
-			s.retarget(t)
-		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 func (s *Shard) lent(p *peer, m *core.Lends) {
 	if t := s.targets[m.Stream]; t != nil && !s.sure() {
 		t.missed = true
+		s.pend(t)
 		return
 	}
 	for i := range m.Lends {
@@ -86,7 +87,7 @@ func (s *Shard) holds(p *peer, m *core.Holds) {
 					hd.asked = 0
 				}
 			}
-			t.stale = true
+			s.stray(t)
 			s.aimAt(t, p.node, l.Epoch)
 		}
 	}

@@ -65,7 +65,11 @@ func (s *Shard) decide(c *copyOf) {
 		c.ready = true
 		s.becomeReady(c)
 	}
-	if c.q == nil || !c.ready || c.sealing != nil || !s.certain(c) {
+	if c.q == nil || !c.ready || c.sealing != nil {
+		return
+	}
+	if !s.certain(c) {
+		s.withhold(c)
 		return
 	}
 	s.tellSettled(c)

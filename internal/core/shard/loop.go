@@ -50,8 +50,11 @@ type Shard struct {
 	list      []*copyOf // in order of their streams
 	recovered map[core.StreamID]*core.Recovered
 	dirty     []*copyOf
+	awake     []*copyOf // whom every beat looks at
+	seekers   []*copyOf // groups that look for a leader, the catalog first
+	seekAt    core.Time // when they are looked at next; 0: nobody seeks
+	withheld  []*copyOf // would answer or lend, and wait for this node's lease
 	announce  []core.Lead
-	asleep    int
 
 	// Writes and loads under way.
 	nextID uint64
@@ -62,6 +65,7 @@ type Shard struct {
 	requests   map[uint64]*request
 	targets    map[core.StreamID]*target
 	touched    []*target
+	pending    []*target // which every beat looks at: with something under way, or owed
 	holdings   map[core.ConsumerID]*holding
 	proposals  proposals
 	syncs      syncs
@@ -159,7 +163,7 @@ func (s *Shard) begin() {
 			s.peer(m.Node).heard = now.Mono
 		}
 	}
-	s.campaignByRank(s.agreed) // alone it leads at once
+	s.seek(s.agreed, 0) // alone it leads at once
 }
 
 func (s *Shard) event(e *Event) {

@@ -28,17 +28,10 @@ const voteAgain = core.Second
 // wishVoters tells the catalog which members of a group vote by now: raft promotes a
 // copy once it has caught up, and only the group's own log says so.
 func (s *Shard) wishVoters(c *copyOf) {
-	if !c.raft || !c.leads || s.now.Mono < c.voteAt {
+	if s.now.Mono < c.voteAt {
 		return
 	}
-	missing := false
 	members := s.membersOf(c)
-	for _, m := range members {
-		missing = missing || !m.InSync
-	}
-	if !missing {
-		return
-	}
 	c.voteAt = s.now.Mono + voteAgain
 	for _, p := range c.rep.Progress(s.now.Mono) {
 		for _, m := range members {
@@ -137,7 +130,7 @@ func (s *Shard) reconnect(p *peer, before core.Peer) {
 		c.rep.Reconnected(s.now.Mono, p.id.Disk)
 		s.mark(c)
 		if c.raft && c.rep.Status().Leader == 0 {
-			s.campaignLater(c)
+			s.seek(c, openWait)
 		}
 	}
 	if before.Incarnation != 0 && before.Incarnation != p.id.Incarnation {

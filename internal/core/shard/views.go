@@ -281,24 +281,9 @@ func (s *Shard) newCopy(st *core.Stream) *copyOf {
 		c.raft && rec == nil && len(st.At) == 0 && len(st.Members) > 0 && st.Members[0].Disk == s.cfg.Self.Disk {
 		c.rep.Campaign(s.now.Mono) // a new group: the preferred leader does not wait
 	} else if c.raft {
-		s.campaignLater(c)
+		s.seek(c, openWait)
 	}
 	return c
-}
-
-// campaignLater lets a group whose leader is not known find one by rank, a little
-// after all its copies had the chance to open.
-func (s *Shard) campaignLater(c *copyOf) {
-	if c.campaigning {
-		return
-	}
-	c.campaigning = true
-	s.timers.add(s.now.Mono+2*campaignStep, func() {
-		c.campaigning = false
-		if s.hosts(c) && c.rep.Status().Leader == 0 {
-			s.campaignByRank(c)
-		}
-	})
 }
 
 // dropCopy ends a copy whose stream is gone, or lives elsewhere now.
@@ -376,7 +361,7 @@ func (s *Shard) relead(t *target, v *core.Stream) {
 	switch {
 	case v.Epoch < t.epoch: // a leadership that this node was told of is newer
 	case v.Leader == 0 || v.Leader != s.cfg.Self.Node && !s.living(v.Leader):
-		t.stale = true
+		s.stray(t)
 	default:
 		s.aimAt(t, v.Leader, v.Epoch)
 	}
