@@ -24,6 +24,7 @@ type cluster struct {
 	trine bool
 	nodes []*exec.Cmd // Trine's, each a child of this process
 	dir   string
+	log   string // level of Trine's logs
 
 	kafka, amqp, rocket []string  // where clients connect first
 	at                  time.Time // when first had its acknowledgement
@@ -36,9 +37,18 @@ func trineHost(i int) string { return fmt.Sprintf("127.0.0.%d", trineBase+i) }
 
 // start begins an empty cluster and returns when it says that it serves.
 func start(ctx context.Context, o *options, r *row, trine bool) (*cluster, error) {
-	c := &cluster{o: o, row: r, trine: trine, dir: filepath.Join(o.work, r.name)}
+	return (&cluster{o: o, row: r, trine: trine, log: "warn"}).start(ctx)
+}
+
+// startLogged is start for Trine, with more in the logs.
+func startLogged(ctx context.Context, o *options, r *row, level string) (*cluster, error) {
+	return (&cluster{o: o, row: r, trine: true, log: level}).start(ctx)
+}
+
+func (c *cluster) start(ctx context.Context) (*cluster, error) {
+	c.dir = filepath.Join(c.o.work, c.row.name)
 	c.addresses()
-	if !trine {
+	if !c.trine {
 		if err := c.empty(ctx); err != nil {
 			return nil, err
 		}
@@ -85,7 +95,7 @@ func (c *cluster) startTrine(ctx context.Context) error {
 	for i := range n {
 		host := trineHost(i)
 		args := []string{"serve", "--node", strconv.Itoa(i + 1), "--data", filepath.Join(c.dir, host),
-			"--log-level", "warn", "--listen", host + ":7400", "--amqp", host + ":5672",
+			"--log-level", c.log, "--listen", host + ":7400", "--amqp", host + ":5672",
 			"--kafka", host + ":9092", "--nameserver", host + ":9876", "--broker", host + ":10911",
 			"--http", host + ":15672", "--kafka-copies", strconv.Itoa(n),
 			"--kafka-min-in-sync", strconv.Itoa(n/2 + 1)}

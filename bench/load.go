@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,11 +58,12 @@ type measured struct {
 	Seconds  float64 `json:"seconds,omitempty"`  // of a start
 	IdleCPU  float64 `json:"idle_cpu,omitempty"` // of one core
 	LoadAvg  float64 `json:"load_average"`
+	Others   float64 `json:"others_cpu,omitempty"` // of all processors: neither broker nor client
 	Messages int64   `json:"messages,omitempty"`
 }
 
 // measure runs a row's load against a broker: warm-up, then the measured span.
-func (c *cluster) measure(ctx context.Context) (m measured, err error) {
+func (c *cluster) measure(ctx context.Context, warm time.Duration) (m measured, err error) {
 	setup, cancel := context.WithTimeout(ctx, 60*time.Second)
 	l, err := c.row.load(setup, c)
 	if err != nil {
@@ -69,17 +72,17 @@ func (c *cluster) measure(ctx context.Context) (m measured, err error) {
 	}
 	defer cancel()
 	defer l.end()
-	warm := c.o.warmPeer
-	if c.trine {
-		warm = c.o.warm
-	}
 	time.Sleep(warm)
 	pids := c.pids()
 	profiled := c.profiles(c.o.span)
 	defer profiled()
+	self := []int{os.Getpid()}
+	worked, ours := busy(), cpu(self)
 	before, n, began := cpu(pids), l.done.Load(), time.Now()
 	time.Sleep(c.o.span)
 	used, n, took := cpu(pids)-before, l.done.Load()-n, time.Since(began)
+	worked, ours = busy()-worked, cpu(self)-ours
+	m.Others = max(0, (worked-ours-used).Seconds()/took.Seconds()/float64(runtime.NumCPU()))
 	m.LoadAvg = loadAverage()
 	m.RSS, m.Peak = memory(pids)
 	if err := l.err(); err != nil {
@@ -107,8 +110,13 @@ func throughput(ctx context.Context, o *options, r *row) (out outcome, err error
 		if err != nil {
 			return out, err
 		}
+		warm := o.warm
+		if !turn.trine {
+			warm = o.warmPeer
+		}
 		for range turn.times {
-			m, err := c.measure(ctx)
+			m, err := c.measure(ctx, warm)
+			warm = o.warm // it has compiled by now
 			if err != nil {
 				c.stop()
 				return out, fmt.Errorf("%s: %w", out.side(turn.trine), err)

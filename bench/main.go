@@ -74,6 +74,10 @@ func rows() []*row {
 }
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == "spin" {
+		spinMain()
+		return
+	}
 	var o options
 	var asJSON string
 	flag.StringVar(&o.trine, "trine", "bin/trine", "the broker's binary")
@@ -92,8 +96,9 @@ func main() {
 	rlog.SetLogLevel("fatal")
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
-	if flag.Arg(0) == "streams" {
-		if err := streamsMain(ctx, &o, flag.Args()[1:]); err != nil {
+	if other := map[string]func(context.Context, *options, []string) error{
+		"streams": streamsMain, "calm": calmMain}[flag.Arg(0)]; other != nil {
+		if err := other(ctx, &o, flag.Args()[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
 		}
@@ -132,7 +137,8 @@ func main() {
 
 func usage() {
 	fmt.Fprintln(os.Stderr, "usage: bench [OPTION]... [ROW]...   (without rows: all)\n"+
-		"       bench streams [OPTION]...     many streams at rest, and led elsewhere after a kill")
+		"       bench streams [OPTION]...     many streams at rest, and led elsewhere after a kill\n"+
+		"       bench calm [OPTION]...        elections while others keep the processors busy")
 	flag.PrintDefaults()
 	fmt.Fprintln(os.Stderr, "rows:")
 	for _, r := range rows() {

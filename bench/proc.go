@@ -40,6 +40,20 @@ func cpu(pids []int) (sum time.Duration) {
 	return sum
 }
 
+// busy is the time that all processors have worked so far, for whomever, without what the
+// host took.
+func busy() time.Duration {
+	b, _ := os.ReadFile("/proc/stat")
+	line, _, _ := strings.Cut(string(b), "\n")
+	sum := 0
+	for i, f := range strings.Fields(line) {
+		if n, err := strconv.Atoi(f); err == nil && i != 4 && i != 5 && i < 8 { // idle, waiting for disks
+			sum += n
+		}
+	}
+	return time.Duration(sum) * tick
+}
+
 // switches counts the context switches of processes so far, of all their threads.
 func switches(pids []int) (sum int64) {
 	for _, p := range pids {

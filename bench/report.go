@@ -83,6 +83,13 @@ func (o *outcome) cells() []string {
 	for _, m := range slices.Concat(o.Trine, o.Other) {
 		load = max(load, m.LoadAvg)
 	}
+	others := 0.0
+	for _, m := range slices.Concat(o.Trine, o.Other) {
+		others = max(others, m.Others)
+	}
+	if others > othersMax && ratio != "-" {
+		ratio = "(" + ratio + ")"
+	}
 	cells := []string{o.What, show(o.Trine, of, "%.3g "+unit), show(o.Other, of, "%.3g "+unit), ratio}
 	if o.Measure == "" {
 		cells = append(cells, show(o.Trine, rateOf, "%.0f/s"), show(o.Other, rateOf, "%.0f/s"))
@@ -90,7 +97,7 @@ func (o *outcome) cells() []string {
 		cells = append(cells, "", "")
 	}
 	cells = append(cells, show(o.Trine, rssOf, "%.0f"), show(o.Other, rssOf, "%.0f"),
-		fmt.Sprintf("%.1f", load))
+		fmt.Sprintf("%.1f", load), fmt.Sprintf("%.0f %%", 100*others))
 	if o.Error != "" {
 		cells = append(cells, "FAILED: "+o.Error)
 	}
@@ -123,8 +130,8 @@ func (o *outcome) line() string {
 func (r *report) print(w io.Writer) {
 	fmt.Fprintf(w, "%s, %s\n", r.Machine, r.Began)
 	t := tabwriter.NewWriter(w, 0, 4, 1, ' ', 0)
-	fmt.Fprintln(t, "| row\t| Trine\t| peer\t| ratio\t| Trine rate\t| peer rate\t| Trine MiB\t| peer MiB\t| load\t|")
-	fmt.Fprintln(t, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|")
+	fmt.Fprintln(t, "| row\t| Trine\t| peer\t| ratio\t| Trine rate\t| peer rate\t| Trine MiB\t| peer MiB\t| load\t| others\t|")
+	fmt.Fprintln(t, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|")
 	for _, o := range r.Rows {
 		for _, c := range o.cells() {
 			fmt.Fprintf(t, "| %s\t", c)
@@ -132,4 +139,9 @@ func (r *report) print(w io.Writer) {
 		fmt.Fprintln(t, "|")
 	}
 	t.Flush()
+	fmt.Fprintf(w, "load: the highest load average; others: the largest share of all processors that neither broker nor\n"+
+		"client used. A ratio in brackets is no result: others used over %.0f %%.\n", 100*othersMax)
 }
+
+// othersMax is how much of the processors others may use while something is compared.
+const othersMax = 0.05
