@@ -28,3 +28,32 @@ func TestABusyNodeCollectsLessOftenAndARestingOneGivesRoomBack(t *testing.T) {
 		t.Errorf("at rest: %d %%, should be 100 again", n)
 	}
 }
+
+func TestMemoryIsGivenBackOnceAfterABurst(t *testing.T) {
+	var r rest
+	at := uint64(0)
+	look := func(allocated uint64) bool {
+		at += allocated
+		return r.look(at)
+	}
+	for range 3 {
+		if look(50 << 20) {
+			t.Fatal("in the middle of a burst")
+		}
+	}
+	if look(1 << 20) {
+		t.Fatal("after one calm look")
+	}
+	if !look(1 << 20) {
+		t.Fatal("not after two calm looks")
+	}
+	r.gave(at)
+	for range 7 {
+		if look(1 << 20) {
+			t.Fatal("again, with nothing to give")
+		}
+	}
+	if look(1 << 20); !look(1 << 20) {
+		t.Fatal("not after what a light load has left behind")
+	}
+}
