@@ -25,6 +25,7 @@ const restAfter = 10 * time.Millisecond
 type disks struct {
 	roads  [2]*road // by core.Flush
 	flight map[core.StreamID]flight
+	ended  int                            // streams that left it since it was made
 	held   map[core.StreamID][]core.Write // wait until the stream's other road is empty
 }
 
@@ -72,6 +73,9 @@ func (d *disks) wrote(streams []core.StreamID) {
 			continue
 		}
 		delete(d.flight, s)
+		if d.ended++; len(d.flight) == 0 && d.ended > keptMost {
+			d.flight, d.ended = map[core.StreamID]flight{}, 0 // a map keeps what it had at most
+		}
 		if ws := d.held[s]; len(ws) > 0 {
 			delete(d.held, s)
 			d.submit(ws)
@@ -119,8 +123,7 @@ func (r *road) start() {
 	r.queue = append(r.queue, r.batch...)
 	r.mu.Unlock()
 	r.signal()
-	clear(r.batch)
-	r.batch = r.batch[:0]
+	r.batch = emptied(r.batch)
 }
 
 func (r *road) signal() {
@@ -162,8 +165,7 @@ func (r *road) run() {
 		refused, err := r.write(ws)
 		r.begun.Store(0)
 		r.n.inbox.change(func(b *batch) { report(b, ws, refused, err) })
-		clear(ws)
-		spare = ws
+		spare = emptied(ws)
 	}
 }
 

@@ -32,11 +32,7 @@ type debt struct {
 }
 
 func (b *batch) reset() {
-	clear(b.events)
-	clear(b.links)
-	clear(b.debts)
-	clear(b.calls)
-	*b = batch{b.events[:0], b.links[:0], b.wrote[:0], b.debts[:0], b.calls[:0]}
+	*b = batch{emptied(b.events), emptied(b.links), emptied(b.wrote), emptied(b.debts), emptied(b.calls)}
 }
 
 // change lets fill add to what waits and wakes the loop. It is false, and fill is
@@ -74,4 +70,16 @@ func (i *inbox) close() {
 	i.mu.Lock()
 	i.closed = true
 	i.mu.Unlock()
+}
+
+// keptMost is how long a slice may be that is kept to be used again: what a rare burst
+// needed is not kept for ever.
+const keptMost = 2048
+
+func emptied[T any](ts []T) []T {
+	if cap(ts) > keptMost {
+		return nil
+	}
+	clear(ts)
+	return ts[:0]
 }

@@ -270,6 +270,9 @@ func (s *Shard) flushed(id uint64, err error) {
 		return
 	}
 	delete(s.writes, id)
+	if len(s.writes) == 0 && s.nextID-s.writesFrom > keptMost {
+		s.writes, s.writesFrom = map[uint64]writeRef{}, s.nextID // a map keeps what it had at most
+	}
 	if w.c == nil || !s.hosts(w.c) {
 		return
 	}

@@ -57,9 +57,10 @@ type Shard struct {
 	announce  []core.Lead
 
 	// Writes and loads under way.
-	nextID uint64
-	writes map[uint64]writeRef
-	loads  map[uint64]func([]core.Entry, error)
+	nextID     uint64
+	writes     map[uint64]writeRef
+	writesFrom uint64 // nextID when the map was made
+	loads      map[uint64]func([]core.Entry, error)
 
 	// What this node asked of others, and entered for its clients.
 	requests   map[uint64]*request

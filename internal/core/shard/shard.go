@@ -169,14 +169,21 @@ type Note struct {
 
 // Reset empties the turn and keeps its memory.
 func (t *Turn) Reset() {
-	clear(t.Writes)
-	clear(t.Loads)
-	clear(t.Sends)
-	clear(t.Answers)
-	clear(t.Lends)
-	clear(t.Forwards)
-	*t = Turn{Writes: t.Writes[:0], Loads: t.Loads[:0], Sends: t.Sends[:0], Answers: t.Answers[:0],
-		Lends: t.Lends[:0], Forwards: t.Forwards[:0], Dials: t.Dials[:0], Log: t.Log[:0]}
+	*t = Turn{Writes: emptied(t.Writes), Loads: emptied(t.Loads), Sends: emptied(t.Sends),
+		Answers: emptied(t.Answers), Lends: emptied(t.Lends), Forwards: emptied(t.Forwards),
+		Dials: t.Dials[:0], Log: emptied(t.Log)}
+}
+
+// keptMost is how long a slice may be that is kept for the next turn: what a rare turn
+// needed, ten thousand streams that change their leader, is not kept for ever.
+const keptMost = 2048
+
+func emptied[T any](ts []T) []T {
+	if cap(ts) > keptMost {
+		return nil
+	}
+	clear(ts)
+	return ts[:0]
 }
 
 // Config is what a shard starts with.
