@@ -147,10 +147,17 @@ func (s *Shard) propose(command []byte, done func(core.Index, []byte, error)) {
 	s.proposals.flight = append(s.proposals.flight, p)
 	s.timers.add(s.now.Mono+proposeWait, func() {
 		if s.proposals.drop(p) {
-			done(0, nil, fail("change the catalog", core.Unknown, "no answer within 30 s"))
+			p.ended()(0, nil, fail("change the catalog", core.Unknown, "no answer within 30 s"))
 		}
 	})
 	s.sendProposal(p)
+}
+
+// ended gives whom to tell, and lets go of what the timer would hold for its 30 s.
+func (p *proposal) ended() func(core.Index, []byte, error) {
+	done := p.done
+	p.done, p.data = nil, nil
+	return done
 }
 
 func (ps *proposals) drop(p *proposal) bool {
@@ -247,7 +254,7 @@ func (s *Shard) applyCommand(e *core.Entry) {
 	for _, p := range s.proposals.flight {
 		if p.seq == seq {
 			s.proposals.drop(p)
-			p.done(r.index, r.result, nil)
+			p.ended()(r.index, r.result, nil)
 			return
 		}
 	}
