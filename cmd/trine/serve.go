@@ -18,7 +18,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/front/admin"
-	"trine/internal/journal/vfs"
+	"trine/internal/journal"
 	"trine/internal/node"
 )
 
@@ -145,10 +145,10 @@ func (s *server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	files := vfs.OSFS()
+	files := journal.OSFS()
 	if c.volatile {
 		s.log.Warn("writes are kept in memory until they are flushed: for drills only")
-		files = vfs.VolatileFS(files)
+		files = journal.VolatileFS(files)
 	}
 	s.node, err = node.Start(ctx, node.Config{FS: files, Node: core.NodeID(c.Node), Dir: c.Data, Listen: c.Listen,
 		Advertise: c.linkAddress(), Peers: peers, Rack: c.Rack, Addresses: c.addresses(), Log: s.log,

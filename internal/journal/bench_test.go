@@ -5,15 +5,13 @@ import (
 	"testing"
 
 	"trine/internal/core"
-	"trine/internal/journal/format"
-	"trine/internal/journal/vfs"
 )
 
 // openMany opens a journal on real files in which n streams have a little each.
 func openMany(b *testing.B, n int, road core.Flush) (string, *Journal) {
 	dir := b.TempDir()
 	opt := Options{NewDiskID: func() core.DiskID { return 7 }}
-	j, _, err := Open(vfs.OSFS(), dir, opt)
+	j, _, err := Open(OSFS(), dir, opt)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -44,7 +42,7 @@ func BenchmarkOpen(b *testing.B) {
 			j.lock.Close() // as the kernel does for a killed process
 			b.ResetTimer()
 			for range b.N {
-				k, rep, err := Open(vfs.OSFS(), dir, Options{})
+				k, rep, err := Open(OSFS(), dir, Options{})
 				if err != nil || len(rep.Streams) != 5000 || len(rep.Streams[7].Tail) != 5 {
 					b.Fatal(err)
 				}
@@ -59,11 +57,11 @@ func BenchmarkOpen(b *testing.B) {
 func BenchmarkWriteEach(b *testing.B) {
 	for _, n := range []int{1, 64, 512} {
 		b.Run(fmt.Sprintf("%d entries a call", n), func(b *testing.B) {
-			j, _, err := Open(vfs.OSFS(), b.TempDir(), Options{NewDiskID: func() core.DiskID { return 7 }})
+			j, _, err := Open(OSFS(), b.TempDir(), Options{NewDiskID: func() core.DiskID { return 7 }})
 			if err != nil {
 				b.Fatal(err)
 			}
-			data := batchOf(0, 1, 1, 1000-format.BatchHeader, 1000)
+			data := batchOf(0, 1, 1, 1000-BatchHeader, 1000)
 			ws := make([]core.Write, n)
 			b.ReportAllocs()
 			b.SetBytes(int64(n * len(data)))

@@ -4,8 +4,6 @@ import (
 	"slices"
 
 	"trine/internal/core"
-	"trine/internal/journal/format"
-	"trine/internal/journal/vfs"
 )
 
 const (
@@ -56,7 +54,7 @@ func (j *Journal) CleanStep(now core.Stamp, budget int64) (did bool, err error) 
 		func() (bool, error) { return j.tend(now, budget) },
 	} {
 		did, err = step()
-		if err != nil && (vfs.Full(err) || core.KindOf(err) == core.Full) {
+		if err != nil && (Full(err) || core.KindOf(err) == core.Full) {
 			did, err = false, nil // a later step may make room
 		}
 		if err != nil {
@@ -161,18 +159,18 @@ func (j *Journal) flushOpen(s *stream) error {
 	}
 	j.own.Reset()
 	if q.file == p.file && p.kind != 0 && (known == nil || known.end < p.end) {
-		j.own.Add(format.Head{Stream: s.id, Kind: format.NoteFlushed}, flushedNote(&p, false))
+		j.own.Add(Head{Stream: s.id, Kind: NoteFlushed}, flushedNote(&p, false))
 	}
 	if filled.kind != 0 && qf.file == filled.file && qf.end == filled.end {
 		filled.flags &^= partOpen // it begins another where it goes on
-		j.own.Add(format.Head{Stream: s.id, Kind: format.NoteFlushed}, flushedNote(&filled, true))
+		j.own.Add(Head{Stream: s.id, Kind: NoteFlushed}, flushedNote(&filled, true))
 	}
 	if cp != nil && (p.kind == 0 || cp.Index <= p.last) {
-		j.own.Add(format.Head{Stream: s.id, Kind: format.NoteCheckpoint}, format.EncodeCheckpoint(cp))
+		j.own.Add(Head{Stream: s.id, Kind: NoteCheckpoint}, EncodeCheckpoint(cp))
 	}
 	if rec != nil {
-		wanted := format.NoteData(func(e *format.Encoder) { e.Reclaim(rec) })
-		j.own.Add(format.Head{Stream: s.id, Kind: format.NoteReclaim}, wanted)
+		wanted := NoteData(func(e *Encoder) { e.Reclaim(rec) })
+		j.own.Add(Head{Stream: s.id, Kind: NoteReclaim}, wanted)
 	}
 	if j.own.Empty() {
 		return nil

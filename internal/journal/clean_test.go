@@ -7,7 +7,6 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/core/record"
-	"trine/internal/journal/vfs"
 )
 
 // recordsEntry makes a finished batch of keyed records; a nil value is a tombstone.
@@ -48,7 +47,7 @@ func keysOf(t *testing.T, j *Journal, s core.StreamID) []string {
 }
 
 func TestCompactionKeepsTheLastRecordOfEachKey(t *testing.T) {
-	fs := vfs.NewMemFS()
+	fs := NewMemFS()
 	j, _ := open(t, fs, tiny())
 	const s core.StreamID = 3
 	next := core.Offset(0)
@@ -118,7 +117,7 @@ func TestRetentionGivesUpTheOldestByAgeAndBySize(t *testing.T) {
 	for _, road := range []core.Flush{core.FlushEach, core.FlushLazy} {
 		for name, keep := range map[string]core.Keep{"age": {MsMax: 60_000}, "size": {BytesMax: 5000}} {
 			t.Run(fmt.Sprint(name, " on road ", road), func(t *testing.T) {
-				fs := vfs.NewMemFS()
+				fs := NewMemFS()
 				j, _ := open(t, fs, tiny())
 				call := j.WriteEach
 				if road == core.FlushLazy {
@@ -161,7 +160,7 @@ func TestRetentionGivesUpTheOldestByAgeAndBySize(t *testing.T) {
 }
 
 func TestWhatAQueueSettledLeavesTheDisk(t *testing.T) {
-	fs := vfs.NewMemFS()
+	fs := NewMemFS()
 	j, _ := open(t, fs, tiny())
 	for i := core.Index(1); i <= 300; i++ {
 		w := core.Write{Stream: 9, Road: core.FlushEach,
@@ -184,7 +183,7 @@ func TestWhatAQueueSettledLeavesTheDisk(t *testing.T) {
 }
 
 func TestAReclaimThinsSegmentsOnce(t *testing.T) {
-	fs := vfs.NewMemFS()
+	fs := NewMemFS()
 	j, _ := open(t, fs, tiny())
 	for i := core.Index(1); i <= 60; i++ {
 		r, err := j.WriteLazy(lazily(4, batchEntry(i, core.Offset(i-1), 1, 1, 200)))
@@ -215,14 +214,14 @@ func TestAReclaimThinsSegmentsOnce(t *testing.T) {
 }
 
 func TestAStalledFlushShowsItsAge(t *testing.T) {
-	fs := vfs.NewFaultFS(vfs.NewMemFS())
+	fs := NewFaultFS(NewMemFS())
 	now := core.Time(0)
 	opt := tiny()
 	opt.Now = func() core.Time { return now }
 	j, _ := open(t, fs, opt)
 	now = 5 * core.Second
 	seen := core.Time(-1)
-	fs.Inject(vfs.Fault{Kind: "slow", Op: vfs.OpSync, Delay: func() {
+	fs.Inject(Fault{Kind: "slow", Op: OpSync, Delay: func() {
 		now += 3 * core.Second
 		seen, _ = j.Health()
 	}})
@@ -240,7 +239,7 @@ func TestAnIdleStreamIsSmall(t *testing.T) {
 }
 
 func TestARemovedStreamStaysAway(t *testing.T) {
-	fs := vfs.NewMemFS()
+	fs := NewMemFS()
 	j, _ := open(t, fs, tiny())
 	now := core.Stamp(0)
 	next := core.Index(1)

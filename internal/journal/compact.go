@@ -5,7 +5,6 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/core/record"
-	"trine/internal/journal/format"
 )
 
 // keysMax bounds the keys that one compaction keeps in mind. Where there are more, it
@@ -74,7 +73,7 @@ func (j *Journal) compact(s *stream, now core.Stamp) (bool, error) {
 	j.ownMu.Lock()
 	defer j.ownMu.Unlock()
 	j.own.Reset()
-	j.own.Add(format.Head{Stream: s.id, Kind: format.NoteCleaned, Index: c.through}, nil)
+	j.own.Add(Head{Stream: s.id, Kind: NoteCleaned, Index: c.through}, nil)
 	return true, j.commit(&j.own)
 }
 
@@ -90,7 +89,7 @@ func (c *compaction) learn() error {
 	for i := range c.parts {
 		p := &c.parts[i]
 		var bad error
-		err := c.j.entriesOf(c.s, p, func(h *format.Head, data []byte) bool {
+		err := c.j.entriesOf(c.s, p, func(h *Head, data []byte) bool {
 			if len(c.last) >= keysMax {
 				return false
 			}
@@ -113,7 +112,7 @@ func (c *compaction) learn() error {
 	return nil
 }
 
-func (c *compaction) keys(h *format.Head, data []byte) error {
+func (c *compaction) keys(h *Head, data []byte) error {
 	if !compactable(h, data) {
 		return nil
 	}
@@ -126,7 +125,7 @@ func (c *compaction) keys(h *format.Head, data []byte) error {
 }
 
 // compactable says whether a batch's keys count.
-func compactable(h *format.Head, data []byte) bool {
+func compactable(h *Head, data []byte) bool {
 	if h.Kind != uint8(core.EntryBatch) {
 		return false
 	}
@@ -135,7 +134,7 @@ func compactable(h *format.Head, data []byte) bool {
 }
 
 // filter gives what is left of an entry's data, nil for nothing.
-func (c *compaction) filter(h *format.Head, data []byte) ([]byte, error) {
+func (c *compaction) filter(h *Head, data []byte) ([]byte, error) {
 	if h.Kind != uint8(core.EntryBatch) {
 		return nil, nil // below the checkpoint nobody reads it
 	}
@@ -164,7 +163,7 @@ func (c *compaction) filter(h *format.Head, data []byte) ([]byte, error) {
 	return thin, nil
 }
 
-func (c *compaction) wants(h *format.Head, o core.Offset, r *core.Record) bool {
+func (c *compaction) wants(h *Head, o core.Offset, r *core.Record) bool {
 	if r.Key == nil {
 		return true
 	}
@@ -176,7 +175,7 @@ func (c *compaction) wants(h *format.Head, o core.Offset, r *core.Record) bool {
 }
 
 // entriesOf gives fn the entries of one part.
-func (j *Journal) entriesOf(s *stream, p *part, fn func(*format.Head, []byte) bool) error {
+func (j *Journal) entriesOf(s *stream, p *part, fn func(*Head, []byte) bool) error {
 	j.mu.Lock()
 	h := j.pin(p.kind, p.file)
 	j.mu.Unlock()

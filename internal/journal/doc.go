@@ -22,6 +22,17 @@
 // log tells the two apart by its witness: every write names the highest sequence that
 // is known to be flushed. A failed flush ends the journal: nothing is tried again.
 //
+// Everything of the disk that a run may depend on comes through one seam, FS, the free
+// space and the kernel's boot id among it, so that a simulated disk is a whole one:
+//
+//	OSFS        the machine's files
+//	VolatileFS  those, but what was not flushed is lost with the process
+//	MemFS       files in memory, of a disk that can lose its power
+//	FaultFS     any of these, with faults as told
+//
+// The bytes (frame.go, log.go, codec.go) know neither files nor streams at hand: what is
+// read is believed only after its CRC fits, and no length before the bytes are there.
+//
 // An idle stream costs a struct of a few hundred bytes: no goroutine, no open file,
 // no buffer. The package starts no goroutine and reads no clock.
 package journal

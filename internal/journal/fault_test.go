@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"trine/internal/core"
-	"trine/internal/journal/vfs"
 )
 
 func each(s core.StreamID, es ...core.Entry) []core.Write {
@@ -22,14 +21,14 @@ func lazily(s core.StreamID, es ...core.Entry) []core.Write {
 func TestAFailedFlushEndsTheJournalForGood(t *testing.T) {
 	for _, name := range []string{"wal", "seg"} {
 		t.Run(name, func(t *testing.T) {
-			mem := vfs.NewMemFS()
-			fs := vfs.NewFaultFS(mem)
+			mem := NewMemFS()
+			fs := NewFaultFS(mem)
 			j, _ := open(t, fs, tiny())
 			r, err := j.WriteEach(each(1, batchEntry(1, 0, 1, 1, 50)))
 			must(t, r, err)
 			r, err = j.WriteLazy(lazily(2, batchEntry(1, 0, 1, 1, 50)))
 			must(t, r, err)
-			fs.Inject(vfs.Fault{Kind: "flush", Op: vfs.OpSync, Name: "/" + name + "/", Times: 1, Err: syscall.EIO,
+			fs.Inject(Fault{Kind: "flush", Op: OpSync, Name: "/" + name + "/", Times: 1, Err: syscall.EIO,
 				Drop: true})
 			if name == "wal" {
 				_, err = j.WriteEach(each(1, batchEntry(2, 1, 1, 1, 50)))
@@ -66,7 +65,7 @@ func TestAFullDiskRefusesBatchesAndKeepsSettling(t *testing.T) {
 	opt.ReserveBytes = 6 << 10
 	for _, lazy := range []bool{false, true} {
 		t.Run(fmt.Sprint("lazy ", lazy), func(t *testing.T) {
-			mem := vfs.NewMemFS()
+			mem := NewMemFS()
 			mem.SetQuota(60 << 10)
 			j, _ := open(t, mem, opt)
 			call, road := j.WriteEach, core.FlushEach
@@ -133,18 +132,18 @@ func TestAFullDiskRefusesBatchesAndKeepsSettling(t *testing.T) {
 
 func TestASecondProcessIsTurnedAway(t *testing.T) {
 	dir := t.TempDir()
-	j, _, err := Open(vfs.OSFS(), dir, tiny())
+	j, _, err := Open(OSFS(), dir, tiny())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err = Open(vfs.OSFS(), dir, tiny()); err == nil ||
+	if _, _, err = Open(OSFS(), dir, tiny()); err == nil ||
 		!strings.Contains(err.Error(), "another process uses this directory") {
 		t.Fatalf("a second one: %v", err)
 	}
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if j, _, err = Open(vfs.OSFS(), dir, tiny()); err != nil {
+	if j, _, err = Open(OSFS(), dir, tiny()); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.Close(); err != nil {
@@ -153,7 +152,7 @@ func TestASecondProcessIsTurnedAway(t *testing.T) {
 }
 
 func TestAnotherVersionAndAnotherDiskAreRefused(t *testing.T) {
-	fs := vfs.NewMemFS()
+	fs := NewMemFS()
 	j, _ := open(t, fs, tiny())
 	r, err := j.WriteEach(each(1, batchEntry(1, 0, 1, 1, 50)))
 	must(t, r, err)
@@ -169,22 +168,22 @@ func TestAnotherVersionAndAnotherDiskAreRefused(t *testing.T) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	refused := func(name, want string, change func(fs *vfs.MemFS)) {
+	refused := func(name, want string, change func(fs *MemFS)) {
 		c := fs.Kill().Clone()
 		change(c)
 		if _, _, err := Open(c, "d", tiny()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	rewrite := func(file string, at int, to byte) func(*vfs.MemFS) {
-		return func(fs *vfs.MemFS) {
-			b, err := vfs.ReadFile(fs, file, 4096)
+	rewrite := func(file string, at int, to byte) func(*MemFS) {
+		return func(fs *MemFS) {
+			b, err := ReadFile(fs, file, 4096)
 			if err != nil {
 				t.Fatal(err)
 			}
 			b = b[:cardBytes]
 			b[at] = to
-			if err := vfs.WriteFile(fs, "d", file, card(b)); err != nil {
+			if err := WriteFile(fs, "d", file, card(b)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -192,14 +191,14 @@ func TestAnotherVersionAndAnotherDiskAreRefused(t *testing.T) {
 	refused("a newer format", "its format version is 2, this program knows 1", rewrite("d/disk", 7, 2))
 	refused("a newer run file", "version 2", rewrite("d/run", 7, 2))
 	refused("another disk's log", "belongs to disk", rewrite("d/disk", 15, 9))
-	refused("no identity", "no file", func(fs *vfs.MemFS) { fs.Remove("d/disk") })
+	refused("no identity", "no file", func(fs *MemFS) { fs.Remove("d/disk") })
 }
 
 func TestRealFilesKeepWhatTheyWereGiven(t *testing.T) {
 	dir := t.TempDir()
 	opt := tiny()
 	opt.LogBytes = 64 << 10
-	j, _, err := Open(vfs.OSFS(), dir, opt)
+	j, _, err := Open(OSFS(), dir, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +220,7 @@ func TestRealFilesKeepWhatTheyWereGiven(t *testing.T) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	j, rep, err := Open(vfs.OSFS(), dir, opt)
+	j, rep, err := Open(OSFS(), dir, opt)
 	if err != nil || !rep.Clean || !rep.SameBoot || len(rep.Damage) > 0 {
 		t.Fatalf("opened again: %v %+v", err, rep)
 	}

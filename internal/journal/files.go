@@ -10,8 +10,6 @@ import (
 	"sync"
 
 	"trine/internal/core"
-	"trine/internal/journal/format"
-	"trine/internal/journal/vfs"
 )
 
 // A segment holds one stream's entries, frame after frame; a pack those of many.
@@ -39,20 +37,20 @@ func fileHead(magic uint32, disk core.DiskID, number uint64, s core.StreamID) []
 	be.PutUint64(b[8:], uint64(disk))
 	be.PutUint64(b[16:], number)
 	be.PutUint64(b[24:], uint64(s))
-	be.PutUint32(b[60:], crc32.Checksum(b[:60], format.Castagnoli))
+	be.PutUint32(b[60:], crc32.Checksum(b[:60], Castagnoli))
 	return b
 }
 
 var errHead = errors.New("the head's CRC does not fit")
 
 // checkFileHead says what is wrong with the head of a segment or pack.
-func checkFileHead(f vfs.File, magic uint32, disk core.DiskID, number uint64) error {
+func checkFileHead(f File, magic uint32, disk core.DiskID, number uint64) error {
 	b := make([]byte, segmentHead)
 	be := binary.BigEndian
-	switch err := vfs.ReadFull(f, b, 0); {
+	switch err := ReadFull(f, b, 0); {
 	case err != nil:
 		return err
-	case be.Uint32(b[60:]) != crc32.Checksum(b[:60], format.Castagnoli):
+	case be.Uint32(b[60:]) != crc32.Checksum(b[:60], Castagnoli):
 		return errHead
 	case be.Uint32(b) != magic:
 		return fmt.Errorf("it is another sort of file")
@@ -81,7 +79,7 @@ type handle struct {
 	log    *logFile
 
 	mu      sync.Mutex
-	f       vfs.File
+	f       File
 	name    string
 	marks   []mark // a sparse index of a segment
 	indexed int64  // up to here
@@ -190,7 +188,7 @@ func (j *Journal) bury(closing ...*handle) {
 }
 
 // file opens what is pinned, once.
-func (j *Journal) file(h *handle) (vfs.File, error) {
+func (j *Journal) file(h *handle) (File, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.f != nil {

@@ -6,7 +6,6 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/core/record"
-	"trine/internal/journal/format"
 )
 
 // FindStamp gives the first record at or after a stamp that is on disk and not
@@ -77,8 +76,8 @@ func (j *Journal) findIn(h *handle, p *part, id core.StreamID, stamp core.Stamp,
 	o, at = -1, -1
 	r := reader{j: j, s: id}
 	var bad error
-	err = r.part(h, p, pos, func(h *format.Head, data []byte) bool {
-		if format.StampOf(h, data) < stamp || h.Next() <= start {
+	err = r.part(h, p, pos, func(h *Head, data []byte) bool {
+		if StampOf(h, data) < stamp || h.Next() <= start {
 			return true
 		}
 		bad = record.Each(data, record.UnpackedMax, func(x core.Offset, r *core.Record) bool {

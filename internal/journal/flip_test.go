@@ -8,14 +8,12 @@ import (
 	"testing"
 
 	"trine/internal/core"
-	"trine/internal/journal/format"
-	"trine/internal/journal/vfs"
 )
 
 // restedDisk is a small directory in which there is something of everything, and that
 // rested a second.
-func restedDisk(t *testing.T) *vfs.MemFS {
-	fs := vfs.NewMemFS()
+func restedDisk(t *testing.T) *MemFS {
+	fs := NewMemFS()
 	opt := tiny()
 	opt.SmallBytes, opt.LogBytes = 2<<10, 8<<10
 	j, _ := open(t, fs, opt)
@@ -62,7 +60,7 @@ type view struct {
 }
 
 // look opens a directory and reads everything; found collects what it complains of.
-func look(fs *vfs.MemFS) (v view, found []string) {
+func look(fs *MemFS) (v view, found []string) {
 	opt := tiny()
 	opt.SmallBytes, opt.LogBytes = 2<<10, 8<<10
 	j, rep, err := Open(fs, "d", opt)
@@ -103,7 +101,7 @@ func TestAnyFlippedByteIsFound(t *testing.T) {
 		if name == "d/lock" {
 			continue
 		}
-		b, err := vfs.ReadFile(fs, name, 1<<20)
+		b, err := ReadFile(fs, name, 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +138,7 @@ func needed(j *Journal, name string, at int64) bool {
 	case strings.HasSuffix(name, ".wal"):
 		for _, f := range j.logs {
 			if f.name == name {
-				return at >= format.LogDataStart && at < f.end
+				return at >= LogDataStart && at < f.end
 			}
 		}
 		return false
@@ -152,7 +150,7 @@ func needed(j *Journal, name string, at int64) bool {
 				}
 			}
 		}
-		b, _ := vfs.ReadFile(j.fs, name, 1<<20)
+		b, _ := ReadFile(j.fs, name, 1<<20)
 		return at < segmentHead || at >= int64(binary.BigEndian.Uint64(b[len(b)-footBytes+8:]))
 	case strings.HasSuffix(name, ".seg"):
 		return true
@@ -161,9 +159,9 @@ func needed(j *Journal, name string, at int64) bool {
 }
 
 // flip says whether the flip at a place is found. One that is not must change nothing.
-func flip(t *testing.T, fs *vfs.MemFS, name string, at int64, want view) bool {
+func flip(t *testing.T, fs *MemFS, name string, at int64, want view) bool {
 	c := fs.Clone()
-	if err := vfs.NewFaultFS(c).FlipAtRest(name, at, uint(at)); err != nil {
+	if err := NewFaultFS(c).FlipAtRest(name, at, uint(at)); err != nil {
 		t.Fatal(err)
 	}
 	got, found := look(c)

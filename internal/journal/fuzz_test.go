@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"trine/internal/core"
-	"trine/internal/journal/vfs"
 )
 
 // FuzzOpen lays arbitrary bytes over a small directory, or cuts a file off: whatever
@@ -48,8 +47,8 @@ func FuzzOpen(f *testing.F) {
 }
 
 // smallDisk has a file of each sort.
-func smallDisk(t testing.TB) *vfs.MemFS {
-	fs := vfs.NewMemFS()
+func smallDisk(t testing.TB) *MemFS {
+	fs := NewMemFS()
 	opt := tiny()
 	opt.LogBytes, opt.SmallBytes = 6<<10, 700
 	j, _ := open(t, fs, opt)

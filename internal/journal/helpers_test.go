@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"trine/internal/core"
-	"trine/internal/journal/format"
-	"trine/internal/journal/vfs"
 )
 
 // tiny makes everything that grows end soon, so that small tests reach all of it.
@@ -23,7 +21,7 @@ func tiny() Options {
 
 // batchOf makes a batch of n records whose values fill size bytes together.
 func batchOf(base core.Offset, epoch core.Epoch, n int32, size int, stamp core.Stamp) []byte {
-	b := make([]byte, format.BatchHeader+size)
+	b := make([]byte, BatchHeader+size)
 	be := binary.BigEndian
 	be.PutUint64(b, uint64(base))
 	be.PutUint32(b[8:], uint32(len(b)-12))
@@ -33,10 +31,10 @@ func batchOf(base core.Offset, epoch core.Epoch, n int32, size int, stamp core.S
 	be.PutUint64(b[27:], uint64(stamp))
 	be.PutUint64(b[35:], uint64(stamp))
 	be.PutUint32(b[57:], uint32(n))
-	for i := format.BatchHeader; i < len(b); i++ {
+	for i := BatchHeader; i < len(b); i++ {
 		b[i] = byte(int(base)*7 + int(epoch) + i)
 	}
-	be.PutUint32(b[17:], crc32.Checksum(b[21:], format.Castagnoli))
+	be.PutUint32(b[17:], crc32.Checksum(b[21:], Castagnoli))
 	return b
 }
 
@@ -60,7 +58,7 @@ func sameEntry(a, b *core.Entry) bool {
 		a.Base == b.Base && a.Count == b.Count && bytes.Equal(a.Data, b.Data)
 }
 
-func open(t testing.TB, fs vfs.FS, opt Options) (*Journal, *core.DiskReport) {
+func open(t testing.TB, fs FS, opt Options) (*Journal, *core.DiskReport) {
 	t.Helper()
 	j, r, err := Open(fs, "d", opt)
 	if err != nil {

@@ -9,8 +9,6 @@ import (
 	"path"
 
 	"trine/internal/core"
-	"trine/internal/journal/format"
-	"trine/internal/journal/vfs"
 )
 
 // Two small files stand beside the log; each holds its content twice, at 0 and at
@@ -39,7 +37,7 @@ const (
 
 // card closes 64 bytes with their CRC and doubles them.
 func card(b []byte) []byte {
-	binary.BigEndian.PutUint32(b[60:], crc32.Checksum(b[:60], format.Castagnoli))
+	binary.BigEndian.PutUint32(b[60:], crc32.Checksum(b[:60], Castagnoli))
 	out := make([]byte, cardAgain+cardBytes)
 	copy(out, b)
 	copy(out[cardAgain:], b)
@@ -48,7 +46,7 @@ func card(b []byte) []byte {
 
 // readCard gives the good copy, and what is wrong with the other.
 func (j *Journal) readCard(name string, magic uint32) (b []byte, err error) {
-	full, err := vfs.ReadFile(j.fs, path.Join(j.dir, name), 4096)
+	full, err := ReadFile(j.fs, path.Join(j.dir, name), 4096)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +57,7 @@ func (j *Journal) readCard(name string, magic uint32) (b []byte, err error) {
 			continue
 		}
 		c := full[at : at+cardBytes]
-		sum := binary.BigEndian.Uint32(c[60:]) == crc32.Checksum(c[:60], format.Castagnoli)
+		sum := binary.BigEndian.Uint32(c[60:]) == crc32.Checksum(c[:60], Castagnoli)
 		if sum && binary.BigEndian.Uint32(c) == magic {
 			b = c
 			continue
@@ -112,7 +110,7 @@ func (j *Journal) writeDisk() error {
 	be.PutUint64(b[8:], uint64(j.disk))
 	be.PutUint64(b[16:], j.report.Cluster)
 	be.PutUint32(b[24:], uint32(j.report.Node))
-	if err := vfs.WriteFile(j.fs, j.dir, path.Join(j.dir, diskName), card(b)); err != nil {
+	if err := WriteFile(j.fs, j.dir, path.Join(j.dir, diskName), card(b)); err != nil {
 		return fmt.Errorf("write identity of journal %q: %w", j.dir, err)
 	}
 	return nil
@@ -171,5 +169,5 @@ func (j *Journal) writeRun(clean bool) error {
 	}
 	b[9] = byte(len(j.boot))
 	copy(b[10:10+bootMax], j.boot)
-	return vfs.WriteFile(j.fs, j.dir, path.Join(j.dir, runName), card(b))
+	return WriteFile(j.fs, j.dir, path.Join(j.dir, runName), card(b))
 }

@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"trine/internal/core"
-	"trine/internal/journal/vfs"
 )
 
 // Options bound a journal. Zero fields take the defaults.
@@ -57,7 +56,7 @@ func (o *Options) fill() {
 // order of its sequence, once its flush is done. Only what the lazy road wrote
 // runs ahead, as far as its open segments go.
 type Journal struct {
-	fs    vfs.FS
+	fs    FS
 	dir   string
 	opt   Options
 	lock  io.Closer
@@ -121,7 +120,7 @@ var ErrClosed = errors.New("the journal is closed")
 // Open opens a directory, which it takes for this process alone, and gives what it
 // holds. An empty directory becomes a new disk. It refuses another format version,
 // a directory in use, and one whose own records are damaged beyond its copies.
-func Open(fs vfs.FS, dir string, opt Options) (*Journal, *core.DiskReport, error) {
+func Open(fs FS, dir string, opt Options) (*Journal, *core.DiskReport, error) {
 	opt.fill()
 	j := &Journal{fs: fs, dir: dir, opt: opt, streams: map[core.StreamID]*stream{},
 		logs: map[uint64]*logFile{}, files: newFiles(opt.FilesMax)}

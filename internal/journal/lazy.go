@@ -6,8 +6,6 @@ import (
 	"syscall"
 
 	"trine/internal/core"
-	"trine/internal/journal/format"
-	"trine/internal/journal/vfs"
 )
 
 // WriteLazy carries out Writes by way of the streams' own segments and returns once
@@ -108,7 +106,7 @@ func (r *round) plan(w *core.Write) error {
 	lw, s := &r.writes[len(r.writes)-1], r.stream(w.Stream)
 	r.ids[len(r.writes)-1] = append(r.ids[len(r.writes)-1], w)
 	if w.Remove {
-		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteRemove}, nil)
+		lw.Add(Head{Stream: w.Stream, Kind: NoteRemove}, nil)
 		s.tip, s.tipCP, s.tipKnown = 0, 0, false
 		r.end(lazyList{w.Stream, false})
 		r.end(lazyList{w.Stream, true})
@@ -122,14 +120,14 @@ func (r *round) plan(w *core.Write) error {
 		}
 		r.end(lazyList{w.Stream, false})
 		r.end(lazyList{w.Stream, true})
-		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteInstall}, format.EncodeCheckpoint(w.Install))
+		lw.Add(Head{Stream: w.Stream, Kind: NoteInstall}, EncodeCheckpoint(w.Install))
 		s.tip, s.tipCP = w.Install.Index, w.Install.Index
 	}
 	if w.Cut != 0 && w.Cut <= s.tip {
 		if err := r.closeOpen(s, lw, false); err != nil {
 			return err
 		}
-		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteCut, Index: w.Cut,
+		lw.Add(Head{Stream: w.Stream, Kind: NoteCut, Index: w.Cut,
 			Base: r.j.baseAt(s, w.Cut)}, nil)
 		s.tip = w.Cut - 1
 	}
@@ -174,7 +172,7 @@ func (r *round) segment(s *stream, lw *logWrite, w *core.Write) error {
 	}
 	r.newFile = true
 	e := &w.Entries[0]
-	lw.Add(format.Head{Stream: s.id, Kind: format.NoteSegment}, format.NoteData(func(enc *format.Encoder) {
+	lw.Add(Head{Stream: s.id, Kind: NoteSegment}, NoteData(func(enc *Encoder) {
 		enc.Uint(n)
 		enc.Int(int64(e.Index))
 		enc.Int(int64(e.Base))
@@ -211,7 +209,7 @@ func (g *group) closeOpen(s *stream, lw *logWrite, fill bool) error {
 		return err
 	}
 	p.flags &^= partOpen
-	lw.Add(format.Head{Stream: s.id, Kind: format.NoteFlushed}, flushedNote(&p, fill))
+	lw.Add(Head{Stream: s.id, Kind: NoteFlushed}, flushedNote(&p, fill))
 	return nil
 }
 
@@ -224,7 +222,7 @@ func (g *group) end(l lazyList) {
 }
 
 func flushedNote(p *part, fill bool) []byte {
-	return format.NoteData(func(e *format.Encoder) {
+	return NoteData(func(e *Encoder) {
 		putPart(e, p)
 		e.Bool(fill)
 	})
@@ -258,7 +256,7 @@ func (j *Journal) newSegment(id core.StreamID) (uint64, error) {
 	}
 	if err != nil {
 		err = fmt.Errorf("make segment %q: %w", name, err)
-		if vfs.Full(err) {
+		if Full(err) {
 			j.fs.Remove(name)
 			return 0, &core.Error{Op: "write journal", Name: streamName(id), Kind: core.Full, Err: err}
 		}
@@ -309,7 +307,7 @@ func (g *group) takeRoad(s *stream, lw *logWrite, w *core.Write, road core.Flush
 			}
 		}
 	}
-	lw.Add(format.Head{Stream: s.id, Kind: format.NoteRoad, Count: int32(road)}, nil)
+	lw.Add(Head{Stream: s.id, Kind: NoteRoad, Count: int32(road)}, nil)
 	s.tipRoad, s.tipKnown = road, true
 	return nil
 }
@@ -343,7 +341,7 @@ func (r *round) finish() error {
 		}
 		if len(a.w.Entries) > 0 {
 			if err := r.append(a.s, a.w); err != nil {
-				if !vfs.Full(err) {
+				if !Full(err) {
 					return r.j.fail(err)
 				}
 				r.refuse(a.w, &core.Error{Op: "write journal", Name: streamName(a.s.id),
@@ -363,11 +361,11 @@ func (r *round) append(s *stream, w *core.Write) error {
 	}
 	flags := uint8(0)
 	if w.Fill {
-		flags = format.FlagFill
+		flags = FlagFill
 	}
 	b := r.buf[:0]
 	for i := range w.Entries {
-		b = format.AppendEntry(b, s.id, &w.Entries[i], flags)
+		b = AppendEntry(b, s.id, &w.Entries[i], flags)
 	}
 	if r.buf = b; cap(b) > splitBytes {
 		r.buf = nil
@@ -381,7 +379,7 @@ func (r *round) append(s *stream, w *core.Write) error {
 	j.mu.Unlock()
 	f, err := j.file(h)
 	if err == nil {
-		if _, err = f.WriteAt(b, pos); vfs.Full(err) {
+		if _, err = f.WriteAt(b, pos); Full(err) {
 			if e := f.Truncate(pos); e == nil {
 				e = f.Sync() // so that nothing of it comes back
 			} else {
@@ -397,8 +395,8 @@ func (r *round) append(s *stream, w *core.Write) error {
 	defer j.mu.Unlock()
 	j.stats.SegmentBytes += int64(len(b))
 	for len(b) > 0 {
-		hd, _ := format.ParseHead(b)
-		s.entered(&hd, b[format.HeadBytes:hd.Size()], place{inSegment, number, pos})
+		hd, _ := ParseHead(b)
+		s.entered(&hd, b[HeadBytes:hd.Size()], place{inSegment, number, pos})
 		b, pos = b[hd.Size():], pos+hd.Size()
 	}
 	s.known = true

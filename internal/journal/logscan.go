@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 
 	"trine/internal/core"
-	"trine/internal/journal/format"
 )
 
 // logScan reads one file of the log.
@@ -21,12 +20,12 @@ type logScan struct {
 
 // run shows all writes of the file, and tells damage from a torn tail.
 func (c *logScan) run() {
-	pos := int64(format.LogDataStart)
+	pos := int64(LogDataStart)
 	for {
-		w, head := format.ParseWriteHead(c.b, pos, c.f.gen)
+		w, head := ParseWriteHead(c.b, pos, c.f.gen)
 		head = head && w.Seq == c.next
 		if head && pos+w.Size() <= int64(len(c.b)) && c.whole(&w) {
-			c.j.show(c.f, pos+format.WriteHeadBytes, c.frames(&w), w.Seq)
+			c.j.show(c.f, pos+WriteHeadBytes, c.frames(&w), w.Seq)
 			c.next++
 			pos += w.Size()
 			continue
@@ -55,21 +54,21 @@ func (c *logScan) run() {
 	c.f.end = pos
 }
 
-func (c *logScan) frames(w *format.WriteHead) []byte {
-	return c.b[w.Pos+format.WriteHeadBytes : w.Pos+format.WriteHeadBytes+int64(w.Payload)]
+func (c *logScan) frames(w *WriteHead) []byte {
+	return c.b[w.Pos+WriteHeadBytes : w.Pos+WriteHeadBytes+int64(w.Payload)]
 }
 
 // whole says whether all of a write is there. Of a trailer alone nothing depends, so
 // that it is only reported.
-func (c *logScan) whole(w *format.WriteHead) bool {
+func (c *logScan) whole(w *WriteHead) bool {
 	padded := (int64(w.Payload) + 7) &^ 7
-	body := c.b[w.Pos+format.WriteHeadBytes:][:padded]
-	if crc32.Checksum(body, format.Castagnoli) != w.Body {
+	body := c.b[w.Pos+WriteHeadBytes:][:padded]
+	if crc32.Checksum(body, Castagnoli) != w.Body {
 		return false
 	}
-	if _, ok := format.ParseTrailer(c.b[w.Pos+format.WriteHeadBytes+padded : w.Pos+w.Size()]); !ok {
+	if _, ok := ParseTrailer(c.b[w.Pos+WriteHeadBytes+padded : w.Pos+w.Size()]); !ok {
 		c.j.report.Damage = append(c.j.report.Damage, (&Damage{c.f.name,
-			w.Pos + format.WriteHeadBytes + padded, errors.New("a trailer's CRC does not fit")}).Error())
+			w.Pos + WriteHeadBytes + padded, errors.New("a trailer's CRC does not fit")}).Error())
 	}
 	return true
 }
@@ -77,8 +76,8 @@ func (c *logScan) whole(w *format.WriteHead) bool {
 // later looks for the next write of this generation behind a bad one. witness says
 // that some later write knows the bad one to have been flushed.
 func (c *logScan) later(pos int64) (at int64, seq uint64, witness bool) {
-	for q := pos + 8; q+format.WriteHeadBytes <= int64(len(c.b)); q += 8 {
-		w, ok := format.ParseWriteHead(c.b, q, c.f.gen)
+	for q := pos + 8; q+WriteHeadBytes <= int64(len(c.b)); q += 8 {
+		w, ok := ParseWriteHead(c.b, q, c.f.gen)
 		if !ok || w.Seq <= c.next {
 			continue
 		}
@@ -99,7 +98,7 @@ func (c *logScan) torn(pos int64) {
 	}
 	be := binary.BigEndian
 	like := 0
-	for _, fits := range []bool{be.Uint32(c.b[pos:]) == format.WriteMagic,
+	for _, fits := range []bool{be.Uint32(c.b[pos:]) == WriteMagic,
 		be.Uint64(c.b[pos+8:]) == c.f.gen, be.Uint64(c.b[pos+16:]) == c.next} {
 		if fits {
 			like++
@@ -114,19 +113,19 @@ func (c *logScan) torn(pos int64) {
 
 // damaged takes from a write that was flushed what is still whole, and blames its
 // streams for the rest.
-func (c *logScan) damaged(w *format.WriteHead) {
+func (c *logScan) damaged(w *WriteHead) {
 	padded := (int64(w.Payload) + 7) &^ 7
-	streams, known := format.ParseTrailer(c.b[w.Pos+format.WriteHeadBytes+padded : w.Pos+w.Size()])
-	at, b := w.Pos+format.WriteHeadBytes, c.frames(w)
+	streams, known := ParseTrailer(c.b[w.Pos+WriteHeadBytes+padded : w.Pos+w.Size()])
+	at, b := w.Pos+WriteHeadBytes, c.frames(w)
 	for len(b) > 0 {
-		h, _, err := format.ParseFrame(b)
+		h, _, err := ParseFrame(b)
 		if err == nil {
 			c.j.show(c.f, at, b[:h.Size()], w.Seq)
 			at, b = at+h.Size(), b[h.Size():]
 			continue
 		}
 		d := &Damage{c.f.name, at, err}
-		if h.Size() > format.HeadBytes-1 && h.Stream != 0 && int64(len(b)) >= h.Size() &&
+		if h.Size() > HeadBytes-1 && h.Stream != 0 && int64(len(b)) >= h.Size() &&
 			(int64(len(b)) == h.Size() || frameAt(b[h.Size():])) && (!known || has(streams, h.Stream)) {
 			c.j.blame(d, h.Stream)
 			at, b = at+h.Size(), b[h.Size():]
@@ -143,7 +142,7 @@ func (c *logScan) damaged(w *format.WriteHead) {
 }
 
 func frameAt(b []byte) bool {
-	_, _, err := format.ParseFrame(b)
+	_, _, err := ParseFrame(b)
 	return err == nil
 }
 
@@ -160,9 +159,9 @@ func has(ss []core.StreamID, s core.StreamID) bool {
 func (c *logScan) lost(pos, at int64) {
 	d := &Damage{c.f.name, pos, errors.New("a flushed write cannot be read")}
 	if at > 0 && c.one(pos, at) {
-		if streams, ok := format.TrailerBefore(c.b, at); ok {
+		if streams, ok := TrailerBefore(c.b, at); ok {
 			c.j.note(d)
-			if !c.salvage(pos, at-format.TrailerSize(len(streams))) {
+			if !c.salvage(pos, at-TrailerSize(len(streams))) {
 				c.j.blame(d, streams...)
 			}
 			return
@@ -173,16 +172,16 @@ func (c *logScan) lost(pos, at int64) {
 
 // one says whether a single write lies between pos and at.
 func (c *logScan) one(pos, at int64) bool {
-	w, ok := format.ParseWriteHead(c.b, at, c.f.gen)
+	w, ok := ParseWriteHead(c.b, at, c.f.gen)
 	return ok && w.Seq == c.next+1
 }
 
 // salvage shows the frames of a write whose head is lost. It says whether they are
 // all there, up to the trailer.
 func (c *logScan) salvage(pos, trailer int64) bool {
-	at := pos + format.WriteHeadBytes
-	for at < trailer && trailer-at >= format.HeadBytes {
-		h, _, err := format.ParseFrame(c.b[at:trailer])
+	at := pos + WriteHeadBytes
+	for at < trailer && trailer-at >= HeadBytes {
+		h, _, err := ParseFrame(c.b[at:trailer])
 		if err != nil {
 			return false
 		}

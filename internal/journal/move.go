@@ -5,7 +5,6 @@ import (
 	"path"
 
 	"trine/internal/core"
-	"trine/internal/journal/format"
 )
 
 // copyAll copies what is wanted.
@@ -43,8 +42,8 @@ func (r *recycling) checkpoint(m *move) error {
 	if err != nil {
 		return err
 	}
-	m.cpNew, err = r.pack.add(format.Head{Stream: m.s.id, Kind: format.NoteCheckpoint},
-		format.EncodeCheckpoint(c))
+	m.cpNew, err = r.pack.add(Head{Stream: m.s.id, Kind: NoteCheckpoint},
+		EncodeCheckpoint(c))
 	return err
 }
 
@@ -63,7 +62,7 @@ func (r *recycling) copy(m *move, u *run) error {
 		out.own = true
 	}
 	for i := range u.old {
-		err := r.j.entriesOf(m.s, &u.old[i], func(h *format.Head, data []byte) bool {
+		err := r.j.entriesOf(m.s, &u.old[i], func(h *Head, data []byte) bool {
 			if m.keep.wants(h) {
 				out.add(h, data)
 			}
@@ -98,7 +97,7 @@ type copyOut struct {
 	err error
 }
 
-func (o *copyOut) add(h *format.Head, data []byte) {
+func (o *copyOut) add(h *Head, data []byte) {
 	c := *h
 	c.Flags, c.Length = 0, uint32(len(data))
 	o.r.copied += h.Size()
@@ -118,14 +117,14 @@ func (o *copyOut) add(h *format.Head, data []byte) {
 		o.to, o.pos = part{file: n}, segmentHead
 	}
 	at := place{inSegment, o.to.file, o.pos + int64(len(o.buf))}
-	o.buf = format.AppendFrame(o.buf, c, data)
+	o.buf = AppendFrame(o.buf, c, data)
 	o.grow(&c, data, at)
 	if len(o.buf) >= readBytesMax {
 		o.err = o.drain()
 	}
 }
 
-func (o *copyOut) grow(h *format.Head, data []byte, at place) {
+func (o *copyOut) grow(h *Head, data []byte, at place) {
 	ps := []part{o.to}
 	if o.to.kind == 0 {
 		ps = ps[:0]

@@ -11,8 +11,6 @@ import (
 	"strings"
 
 	"trine/internal/core"
-	"trine/internal/journal/format"
-	"trine/internal/journal/vfs"
 )
 
 // A pack takes over what files of the log still hold that is needed, so that they can
@@ -41,7 +39,7 @@ type pack struct {
 }
 
 // mention is a stream in a pack's directory.
-func putMention(e *format.Encoder, s *stream, cpAt place, parts, fill []part) {
+func putMention(e *Encoder, s *stream, cpAt place, parts, fill []part) {
 	e.Uint(uint64(s.id))
 	e.Bool(s.removed)
 	e.Uint(uint64(s.road))
@@ -74,7 +72,7 @@ func putMention(e *format.Encoder, s *stream, cpAt place, parts, fill []part) {
 	putParts(e, fill)
 }
 
-func getMention(d *format.Decoder) *stream {
+func getMention(d *Decoder) *stream {
 	s := &stream{id: core.StreamID(d.Uint()), known: true, removed: d.Bool(),
 		road: core.Flush(d.Uint()), state: core.HardState{Epoch: core.Epoch(d.Int()),
 			Vote: core.DiskID(d.Uint()), Commit: core.Index(d.Int())},
@@ -146,11 +144,11 @@ func (j *Journal) readPack(p *pack) (covered uint64, err error) {
 	var foot, dir []byte
 	for i := int64(1); i <= 2; i++ {
 		b := make([]byte, footBytes)
-		if err := vfs.ReadFull(f, b, p.size-i*footBytes); err != nil {
+		if err := ReadFull(f, b, p.size-i*footBytes); err != nil {
 			return 0, &Damage{h.name, p.size - i*footBytes, err}
 		}
 		be := binary.BigEndian
-		if be.Uint32(b) != footMagic || be.Uint32(b[60:]) != crc32.Checksum(b[:60], format.Castagnoli) {
+		if be.Uint32(b) != footMagic || be.Uint32(b[60:]) != crc32.Checksum(b[:60], Castagnoli) {
 			j.note(&Damage{h.name, p.size - i*footBytes, errors.New("a footer's CRC does not fit")})
 			continue
 		}
@@ -170,10 +168,10 @@ func (j *Journal) readPack(p *pack) (covered uint64, err error) {
 	}
 	for i := int64(1); i >= 0; i-- {
 		b := make([]byte, size)
-		if err := vfs.ReadFull(f, b, at+i*size); err != nil {
+		if err := ReadFull(f, b, at+i*size); err != nil {
 			return 0, &Damage{h.name, at + i*size, err}
 		}
-		if crc32.Checksum(b, format.Castagnoli) != be.Uint32(foot[52:]) {
+		if crc32.Checksum(b, Castagnoli) != be.Uint32(foot[52:]) {
 			j.note(&Damage{h.name, at + i*size, errors.New("a directory's CRC does not fit")})
 			continue
 		}
@@ -190,7 +188,7 @@ func (j *Journal) readPack(p *pack) (covered uint64, err error) {
 }
 
 func (j *Journal) showPack(p *pack, dir []byte, seq uint64) error {
-	d := format.Decode(dir)
+	d := Decode(dir)
 	for n := d.Count(1); n > 0 && d.Good(); n-- {
 		s := getMention(d)
 		if !d.Good() {
@@ -213,7 +211,7 @@ type packWriter struct {
 	j      *Journal
 	number uint64
 	name   string
-	f      vfs.File
+	f      File
 	buf    []byte
 	pos    int64 // of the start of buf
 }
@@ -230,9 +228,9 @@ func (j *Journal) newPack() (*packWriter, error) {
 }
 
 // add appends a frame and gives where it stands.
-func (w *packWriter) add(h format.Head, data []byte) (place, error) {
+func (w *packWriter) add(h Head, data []byte) (place, error) {
 	at := place{inPack, w.number, w.pos + int64(len(w.buf))}
-	w.buf = format.AppendFrame(w.buf, h, data)
+	w.buf = AppendFrame(w.buf, h, data)
 	if len(w.buf) < readBytesMax {
 		return at, nil
 	}
@@ -260,8 +258,8 @@ func (w *packWriter) finish(dir []byte, covered, seq uint64) (*pack, error) {
 	be.PutUint64(foot[16:], uint64(len(dir)))
 	be.PutUint64(foot[24:], covered)
 	be.PutUint64(foot[32:], seq)
-	be.PutUint32(foot[52:], crc32.Checksum(dir, format.Castagnoli))
-	be.PutUint32(foot[60:], crc32.Checksum(foot[:60], format.Castagnoli))
+	be.PutUint32(foot[52:], crc32.Checksum(dir, Castagnoli))
+	be.PutUint32(foot[60:], crc32.Checksum(foot[:60], Castagnoli))
 	w.buf = append(append(w.buf, foot...), foot...)
 	err := w.drain()
 	if err == nil {

@@ -2,13 +2,12 @@ package journal
 
 import (
 	"trine/internal/core"
-	"trine/internal/journal/format"
 )
 
 // partBytesMin is what a part takes at least: a byte for each of its fields.
 const partBytesMin = 12
 
-func putPart(e *format.Encoder, p *part) {
+func putPart(e *Encoder, p *part) {
 	e.Uint(uint64(p.kind))
 	e.Uint(uint64(p.flags))
 	e.Uint(p.file)
@@ -23,7 +22,7 @@ func putPart(e *format.Encoder, p *part) {
 	e.Int(int64(p.held))
 }
 
-func getPart(d *format.Decoder) part {
+func getPart(d *Decoder) part {
 	p := part{kind: placeKind(d.Uint()), flags: uint8(d.Uint()), file: d.Uint(), pos: d.Int(),
 		end: d.Int(), first: core.Index(d.Int())}
 	p.last = p.first + core.Index(d.Int())
@@ -37,14 +36,14 @@ func getPart(d *format.Decoder) part {
 	return p
 }
 
-func putParts(e *format.Encoder, ps []part) {
+func putParts(e *Encoder, ps []part) {
 	e.Uint(uint64(len(ps)))
 	for i := range ps {
 		putPart(e, &ps[i])
 	}
 }
 
-func getParts(d *format.Decoder) []part {
+func getParts(d *Decoder) []part {
 	n := d.Count(partBytesMin)
 	if n == 0 {
 		return nil

@@ -8,8 +8,6 @@ import (
 	"sort"
 
 	"trine/internal/core"
-	"trine/internal/journal/format"
-	"trine/internal/journal/vfs"
 )
 
 const (
@@ -74,7 +72,7 @@ func (j *Journal) load(l *core.Load) (es []core.Entry, changed bool, err error) 
 			at, err = j.seek(hs[i], p, l, from)
 		}
 		if err == nil {
-			err = r.part(hs[i], p, at, func(h *format.Head, data []byte) bool {
+			err = r.part(hs[i], p, at, func(h *Head, data []byte) bool {
 				return r.take(h, data, l, from)
 			})
 		}
@@ -138,7 +136,7 @@ type reader struct {
 	full     bool
 }
 
-func (r *reader) take(h *format.Head, data []byte, l *core.Load, from core.Offset) bool {
+func (r *reader) take(h *Head, data []byte, l *core.Load, from core.Offset) bool {
 	if l.ByIndex {
 		if h.Index < l.Index {
 			return true
@@ -158,16 +156,16 @@ func (r *reader) take(h *format.Head, data []byte, l *core.Load, from core.Offse
 
 // part gives fn the entries of a part, from a frame at pos on, until it says false.
 // Their data lies in fresh memory that nobody writes to again.
-func (r *reader) part(h *handle, p *part, pos int64, fn func(*format.Head, []byte) bool) error {
+func (r *reader) part(h *handle, p *part, pos int64, fn func(*Head, []byte) bool) error {
 	f, err := r.j.file(h)
 	if err != nil {
 		return err
 	}
-	chunk := min(max(int64(r.bytesMax)+format.HeadBytes, readBytesMin), readBytesMax)
+	chunk := min(max(int64(r.bytesMax)+HeadBytes, readBytesMin), readBytesMax)
 	seen, bad := core.Index(0), (*Damage)(nil)
 	for pos < p.end {
 		b := make([]byte, min(chunk, p.end-pos))
-		if err := vfs.ReadFull(f, b, pos); err != nil {
+		if err := ReadFull(f, b, pos); err != nil {
 			return &Damage{h.name, pos, err}
 		}
 		at := int64(0)
@@ -185,9 +183,9 @@ func (r *reader) part(h *handle, p *part, pos int64, fn func(*format.Head, []byt
 				}
 				continue
 			}
-			hd, err := format.ParseHead(b[at:])
-			if int64(len(b))-at < format.HeadBytes {
-				need = format.HeadBytes
+			hd, err := ParseHead(b[at:])
+			if int64(len(b))-at < HeadBytes {
+				need = HeadBytes
 				break
 			}
 			if err != nil || hd.Size() > p.end-pos-at {
@@ -197,9 +195,9 @@ func (r *reader) part(h *handle, p *part, pos int64, fn func(*format.Head, []byt
 				need = hd.Size()
 				break
 			}
-			full, data, err := format.ParseFrame(b[at:])
+			full, data, err := ParseFrame(b[at:])
 			mine := hd.Stream == r.s && hd.Entry() && hd.Index > seen &&
-				(hd.Flags&format.FlagFill != 0) == (p.flags&partFill != 0)
+				(hd.Flags&FlagFill != 0) == (p.flags&partFill != 0)
 			if err != nil && (mine || p.kind != inLog) {
 				return &Damage{h.name, pos + at, err}
 			}
@@ -248,27 +246,27 @@ func skip(k placeKind, b []byte, pos int64) (n, more int64) {
 		return 0, 0
 	}
 	pad := -pos & 7
-	if int64(len(b)) < pad+format.TrailerBytes {
-		if len(b) >= format.HeadBytes {
+	if int64(len(b)) < pad+TrailerBytes {
+		if len(b) >= HeadBytes {
 			return 0, 0
 		}
-		return 0, format.HeadBytes
+		return 0, HeadBytes
 	}
 	t := b[pad:]
-	if binary.BigEndian.Uint32(t) != format.TrailerMagic {
+	if binary.BigEndian.Uint32(t) != TrailerMagic {
 		return 0, 0
 	}
-	size := format.TrailerBytes + 8*int64(binary.BigEndian.Uint32(t[4:]))
+	size := TrailerBytes + 8*int64(binary.BigEndian.Uint32(t[4:]))
 	if int64(len(t)) < size {
 		if size > joinBytesMax {
 			return 0, 0
 		}
-		return 0, pad + size + format.WriteHeadBytes
+		return 0, pad + size + WriteHeadBytes
 	}
-	if crc32.Checksum(t[:size-4], format.Castagnoli) != binary.BigEndian.Uint32(t[size-4:]) {
+	if crc32.Checksum(t[:size-4], Castagnoli) != binary.BigEndian.Uint32(t[size-4:]) {
 		return 0, 0
 	}
-	return pad + size + format.WriteHeadBytes, 0
+	return pad + size + WriteHeadBytes, 0
 }
 
 // seek finds where in a segment to begin.
@@ -303,16 +301,16 @@ func (j *Journal) index(h *handle, p *part) ([]mark, error) {
 	b := make([]byte, min(readBytesMax, max(p.end-h.indexed, 0)))
 	for h.indexed < p.end {
 		b = b[:min(int64(cap(b)), p.end-h.indexed)]
-		if err := vfs.ReadFull(f, b, h.indexed); err != nil {
+		if err := ReadFull(f, b, h.indexed); err != nil {
 			return nil, &Damage{h.name, h.indexed, err}
 		}
 		at := int64(0)
-		for int64(len(b))-at >= format.HeadBytes {
-			hd, err := format.ParseHead(b[at:])
+		for int64(len(b))-at >= HeadBytes {
+			hd, err := ParseHead(b[at:])
 			if err != nil || hd.Size() > p.end-h.indexed-at {
 				return nil, &Damage{h.name, h.indexed + at, errors.New("no frame begins here")}
 			}
-			if int64(len(b))-at < min(hd.Size(), format.HeadBytes+format.BatchHeader) {
+			if int64(len(b))-at < min(hd.Size(), HeadBytes+BatchHeader) {
 				break
 			}
 			pos := h.indexed + at
@@ -320,7 +318,7 @@ func (j *Journal) index(h *handle, p *part) ([]mark, error) {
 				h.marks = append(h.marks, mark{pos, hd.Index, hd.Base, h.stamp})
 			}
 			h.stamp = max(h.stamp,
-				format.StampOf(&hd, b[at+format.HeadBytes:min(int64(len(b)), at+hd.Size())]))
+				StampOf(&hd, b[at+HeadBytes:min(int64(len(b)), at+hd.Size())]))
 			at += hd.Size()
 		}
 		if at == 0 {

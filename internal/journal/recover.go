@@ -10,8 +10,6 @@ import (
 	"strings"
 
 	"trine/internal/core"
-	"trine/internal/journal/format"
-	"trine/internal/journal/vfs"
 )
 
 // recover reads what is there: the packs' directories, then the log behind the last
@@ -74,16 +72,16 @@ func (j *Journal) remember(hurt []*stream) error {
 	j.own.Reset()
 	for i := range j.ends {
 		e := &j.ends[i]
-		j.own.Add(format.Head{Stream: e.stream, Kind: format.NoteFlushed}, flushedNote(&e.p, false))
+		j.own.Add(Head{Stream: e.stream, Kind: NoteFlushed}, flushedNote(&e.p, false))
 	}
 	for _, id := range j.unfilled {
-		j.own.Add(format.Head{Stream: id, Kind: format.NoteUnfill}, nil)
+		j.own.Add(Head{Stream: id, Kind: NoteUnfill}, nil)
 	}
 	j.unfilled = nil
 	for _, s := range hurt {
-		j.own.Add(format.Head{Stream: s.id, Kind: format.NoteDamage}, []byte(s.damage))
+		j.own.Add(Head{Stream: s.id, Kind: NoteDamage}, []byte(s.damage))
 		// what follows is no part of the tail that was reported
-		j.own.Add(format.Head{Stream: s.id, Kind: format.NoteCut, Index: s.last + 1, Base: -1}, nil)
+		j.own.Add(Head{Stream: s.id, Kind: NoteCut, Index: s.last + 1, Base: -1}, nil)
 	}
 	err := j.commit(&j.own)
 	if core.KindOf(err) == core.Full {
@@ -101,7 +99,7 @@ func (j *Journal) readLogs(covered uint64) error {
 	j.wal.disk = j.disk
 	type found struct {
 		f *logFile
-		h format.LogHead
+		h LogHead
 	}
 	var live []found
 	for _, n := range names {
@@ -153,19 +151,19 @@ func (j *Journal) readLogs(covered uint64) error {
 }
 
 // readLogHead reads a file's generation, from its writes where both heads are bad.
-func (j *Journal) readLogHead(f *logFile) (format.LogHead, error) {
+func (j *Journal) readLogHead(f *logFile) (LogHead, error) {
 	var err error
 	if f.f, err = j.fs.Open(f.name); err != nil {
-		return format.LogHead{}, fmt.Errorf("read log %q: %w", f.name, err)
+		return LogHead{}, fmt.Errorf("read log %q: %w", f.name, err)
 	}
-	b := make([]byte, format.LogDataStart)
+	b := make([]byte, LogDataStart)
 	if n, err := f.f.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
-		return format.LogHead{}, fmt.Errorf("read log %q: %w", f.name, err)
-	} else if b = b[:n]; n < format.LogHeadAgain+format.LogHeadBytes {
-		return format.LogHead{}, nil // it was never flushed
+		return LogHead{}, fmt.Errorf("read log %q: %w", f.name, err)
+	} else if b = b[:n]; n < LogHeadAgain+LogHeadBytes {
+		return LogHead{}, nil // it was never flushed
 	}
-	h, v, ok := format.ParseLogHead(b)
-	h2, v2, ok2 := format.ParseLogHead(b[format.LogHeadAgain:])
+	h, v, ok := ParseLogHead(b)
+	h2, v2, ok2 := ParseLogHead(b[LogHeadAgain:])
 	if ok2 && (!ok || h2.Gen > h.Gen) {
 		h, h2, v, ok, ok2 = h2, h, v2, true, ok
 	}
@@ -173,9 +171,9 @@ func (j *Journal) readLogHead(f *logFile) (format.LogHead, error) {
 		j.note(&Damage{f.name, 0, errors.New("one of two heads is bad")})
 	}
 	if ok {
-		if v != format.LogVersion {
+		if v != LogVersion {
 			return h, fmt.Errorf("read log %q: its format version is %d, this program knows %d",
-				f.name, v, format.LogVersion)
+				f.name, v, LogVersion)
 		}
 		if h.Disk != j.disk {
 			return h, fmt.Errorf("read log %q: it belongs to disk %x, this is disk %x", f.name,
@@ -187,21 +185,21 @@ func (j *Journal) readLogHead(f *logFile) (format.LogHead, error) {
 }
 
 // guessLogHead takes the generation from the first write that names one.
-func (j *Journal) guessLogHead(f *logFile) (format.LogHead, error) {
+func (j *Journal) guessLogHead(f *logFile) (LogHead, error) {
 	b, err := wholeFile(f.f, nil)
 	if err != nil {
-		return format.LogHead{}, fmt.Errorf("read log %q: %w", f.name, err)
+		return LogHead{}, fmt.Errorf("read log %q: %w", f.name, err)
 	}
-	w, ok := format.ParseWriteHead(b, format.LogDataStart, 0)
+	w, ok := ParseWriteHead(b, LogDataStart, 0)
 	if !ok {
 		j.note(&Damage{f.name, 0, errors.New("neither a head nor a write can be read")})
-		return format.LogHead{}, nil
+		return LogHead{}, nil
 	}
 	j.note(&Damage{f.name, 0, errors.New("both heads are bad")})
-	return format.LogHead{Disk: j.disk, Gen: w.Gen, First: w.Seq}, nil
+	return LogHead{Disk: j.disk, Gen: w.Gen, First: w.Seq}, nil
 }
 
-func wholeFile(f vfs.File, buf []byte) ([]byte, error) {
+func wholeFile(f File, buf []byte) ([]byte, error) {
 	n, err := f.Size()
 	if err != nil {
 		return nil, err
@@ -210,7 +208,7 @@ func wholeFile(f vfs.File, buf []byte) ([]byte, error) {
 		buf = make([]byte, n)
 	}
 	buf = buf[:n]
-	return buf, vfs.ReadFull(f, buf, 0)
+	return buf, ReadFull(f, buf, 0)
 }
 
 // openSegments reads what a stream's open segments hold beyond what is known to be
@@ -264,12 +262,12 @@ func (j *Journal) extend(s *stream, p *part) error {
 		return nil
 	}
 	b := make([]byte, size-p.end)
-	if err := vfs.ReadFull(f, b, p.end); err != nil {
+	if err := ReadFull(f, b, p.end); err != nil {
 		return fmt.Errorf("read segment %q: %w", h.name, err)
 	}
 	at := p.end
 	for len(b) > 0 {
-		hd, data, err := format.ParseFrame(b)
+		hd, data, err := ParseFrame(b)
 		if err == nil && (hd.Stream != s.id || !hd.Entry() || hd.Index != p.last+1) {
 			err = errors.New("another frame is expected here")
 		}
@@ -286,8 +284,8 @@ func (j *Journal) extend(s *stream, p *part) error {
 // last write in part, a power cut anything. What is bad and whole, on a machine that
 // did not stop, is damage.
 func (j *Journal) ragged(s *stream, name string, at int64, b []byte, err error) error {
-	h, bad := format.ParseHead(b)
-	whole := bad == nil && int64(len(b)) >= h.Size() || bad != nil && len(b) >= format.HeadBytes
+	h, bad := ParseHead(b)
+	whole := bad == nil && int64(len(b)) >= h.Size() || bad != nil && len(b) >= HeadBytes
 	d := &Damage{name, at, err}
 	if j.report.Clean || j.report.SameBoot && whole {
 		j.blame(d, s.id)
@@ -406,11 +404,11 @@ func (j *Journal) readCheckpointAt(id core.StreamID, where place) (*core.Checkpo
 	if err != nil {
 		return nil, err
 	}
-	b := make([]byte, format.HeadBytes)
-	if err := vfs.ReadFull(f, b, at); err != nil {
+	b := make([]byte, HeadBytes)
+	if err := ReadFull(f, b, at); err != nil {
 		return nil, &Damage{h.name, at, err}
 	}
-	hd, err := format.ParseHead(b)
+	hd, err := ParseHead(b)
 	size, _ := f.Size()
 	if err == nil && hd.Size() > size-at {
 		err = errors.New("a frame is cut off")
@@ -419,18 +417,18 @@ func (j *Journal) readCheckpointAt(id core.StreamID, where place) (*core.Checkpo
 		return nil, &Damage{h.name, at, err}
 	}
 	b = make([]byte, hd.Size())
-	if err := vfs.ReadFull(f, b, at); err != nil {
+	if err := ReadFull(f, b, at); err != nil {
 		return nil, &Damage{h.name, at, err}
 	}
-	hd, data, err := format.ParseFrame(b)
+	hd, data, err := ParseFrame(b)
 	if err == nil && (hd.Stream != id ||
-		hd.Kind != format.NoteCheckpoint && hd.Kind != format.NoteInstall) {
+		hd.Kind != NoteCheckpoint && hd.Kind != NoteInstall) {
 		err = errors.New("another frame is expected here")
 	}
 	if err != nil {
 		return nil, &Damage{h.name, at, err}
 	}
-	c, err := format.DecodeCheckpoint(data)
+	c, err := DecodeCheckpoint(data)
 	if err != nil {
 		return nil, &Damage{h.name, at, err}
 	}

@@ -5,7 +5,6 @@ import (
 	"sort"
 
 	"trine/internal/core"
-	"trine/internal/journal/format"
 )
 
 // recycle frees the oldest file of the log, if there are too many: what streams must
@@ -82,7 +81,7 @@ type keeper struct {
 
 func (s *stream) keeper() keeper { return keeper{s.cp.Index, s.start, s.reclaim} }
 
-func (k *keeper) wants(h *format.Head) bool {
+func (k *keeper) wants(h *Head) bool {
 	if h.Index > k.above {
 		return true
 	}
@@ -247,7 +246,7 @@ func (r *recycling) plan(s *stream) *move {
 // streams in their new places.
 func (r *recycling) finish() error {
 	j := r.j
-	e := format.Encode()
+	e := Encode()
 	j.mu.Lock()
 	seq := j.applied
 	var told []*move

@@ -8,21 +8,20 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"trine/internal/core"
-	"trine/internal/journal/vfs"
 )
 
 // story plays testdata/*.txt: what is asked of a journal, what becomes of its disk,
 // and what is there afterwards.
 type story struct {
-	mem *vfs.MemFS
-	fs  *vfs.FaultFS
+	mem *MemFS
+	fs  *FaultFS
 	j   *Journal
 	now core.Stamp
 }
 
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata/stories", func(t *testing.T, path string) {
-		s := &story{mem: vfs.NewMemFS()}
+		s := &story{mem: NewMemFS()}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			return s.play(t, d)
 		})
@@ -82,7 +81,7 @@ func text(err error) string {
 }
 
 func (s *story) open() string {
-	s.fs = vfs.NewFaultFS(s.mem)
+	s.fs = NewFaultFS(s.mem)
 	j, rep, err := Open(s.fs, "d", tiny())
 	if err != nil {
 		return text(err)

@@ -6,7 +6,6 @@ import (
 	"sort"
 
 	"trine/internal/core"
-	"trine/internal/journal/format"
 )
 
 // placeKind says in which sort of file something is.
@@ -102,9 +101,9 @@ func (s *stream) next() core.Offset {
 }
 
 // entered notes one entry at pos of a file.
-func (s *stream) entered(h *format.Head, data []byte, at place) {
+func (s *stream) entered(h *Head, data []byte, at place) {
 	ps := &s.parts
-	if h.Flags&format.FlagFill != 0 {
+	if h.Flags&FlagFill != 0 {
 		ps = &s.fill
 		if n := len(*ps); n > 0 && (*ps)[n-1].last >= h.Index {
 			*ps, _ = cutParts(*ps, h.Index)
@@ -120,8 +119,8 @@ func (s *stream) entered(h *format.Head, data []byte, at place) {
 }
 
 // appendPart adds an entry to the last part where that goes on, else as a new part.
-func appendPart(ps *[]part, h *format.Head, data []byte, at place) {
-	stamp, end := format.StampOf(h, data), at.pos+h.Size()
+func appendPart(ps *[]part, h *Head, data []byte, at place) {
+	stamp, end := StampOf(h, data), at.pos+h.Size()
 	if n := len(*ps); n > 0 {
 		if p := &(*ps)[n-1]; p.joins(h, at) {
 			if at.pos != p.end {
@@ -139,7 +138,7 @@ func appendPart(ps *[]part, h *format.Head, data []byte, at place) {
 	}
 	p := part{kind: at.kind, file: at.file, pos: at.pos, end: end, first: h.Index,
 		last: h.Index, base: h.Base, next: h.Next(), stamp: stamp, oldest: stamp}
-	if h.Flags&format.FlagFill != 0 {
+	if h.Flags&FlagFill != 0 {
 		p.flags |= partFill
 	}
 	*ps = append(*ps, p)
@@ -150,8 +149,8 @@ const joinBytesMax = 64 << 10
 
 // joins says whether an entry may belong to part p: it comes next in the same file,
 // and less lies between than the part has already.
-func (p *part) joins(h *format.Head, at place) bool {
-	if (h.Flags&format.FlagFill != 0) != (p.flags&partFill != 0) {
+func (p *part) joins(h *Head, at place) bool {
+	if (h.Flags&FlagFill != 0) != (p.flags&partFill != 0) {
 		return false
 	}
 	if p.flags&partCut != 0 || p.kind != at.kind || p.file != at.file {
@@ -207,26 +206,26 @@ func (s *stream) open(fill bool) *part {
 
 // note carries out one of the journal's own notes. What it makes superfluous is
 // handed to gone.
-func (s *stream) note(h *format.Head, data []byte, at place, gone func([]part)) error {
+func (s *stream) note(h *Head, data []byte, at place, gone func([]part)) error {
 	switch h.Kind {
-	case format.NoteRemove:
+	case NoteRemove:
 		gone(s.parts)
 		gone(s.fill)
 		*s = stream{id: s.id, known: true, removed: true, life: s.life + 1, ver: s.ver + 1,
 			home: s.home, buried: s.buried, alive: s.alive,
 			waiting: s.waiting,
 			touched: s.touched, skip: s.skip}
-	case format.NoteInstall:
+	case NoteInstall:
 		return s.install(data, at, gone)
-	case format.NoteCut:
+	case NoteCut:
 		s.cut(h.Index, h.Base, gone)
-	case format.NoteState:
-		d := format.Decode(data)
+	case NoteState:
+		d := Decode(data)
 		s.state = core.HardState{Epoch: h.Epoch, Commit: core.Index(h.Base),
 			Vote: core.DiskID(d.Uint())}
 		return d.End()
-	case format.NoteCheckpoint:
-		c, err := format.DecodeCheckpoint(data)
+	case NoteCheckpoint:
+		c, err := DecodeCheckpoint(data)
 		if err != nil {
 			return err
 		}
@@ -235,30 +234,30 @@ func (s *stream) note(h *format.Head, data []byte, at place, gone func([]part)) 
 		}
 		s.checkpoint(c, at)
 		s.trim(gone)
-	case format.NoteTrim:
+	case NoteTrim:
 		s.start = max(s.start, h.Base)
 		s.trim(gone)
-	case format.NoteReclaim:
-		d := format.Decode(data)
+	case NoteReclaim:
+		d := Decode(data)
 		if r := d.Reclaim(); s.reclaim == nil || r.Below >= s.reclaim.Below {
 			s.reclaim = r
 		}
 		return d.End()
-	case format.NoteKeep:
-		d := format.Decode(data)
+	case NoteKeep:
+		d := Decode(data)
 		k := d.Keep()
 		s.keep = &k
 		return d.End()
-	case format.NoteRoad:
+	case NoteRoad:
 		s.road = core.Flush(h.Count)
-	case format.NoteSegment, format.NoteFlushed, format.NoteParts:
+	case NoteSegment, NoteFlushed, NoteParts:
 		return s.segment(h, data, gone)
-	case format.NoteCleaned:
+	case NoteCleaned:
 		s.cleaned = max(s.cleaned, h.Index)
-	case format.NoteUnfill:
+	case NoteUnfill:
 		gone(s.fill)
 		s.fill = nil
-	case format.NoteDamage:
+	case NoteDamage:
 		s.damage = string(data)
 	default:
 		return fmt.Errorf("note of unknown kind %d", h.Kind)
@@ -292,7 +291,7 @@ func (s *stream) trim(gone func([]part)) {
 
 // install replaces all but the vote, the rules and what was filled in below.
 func (s *stream) install(data []byte, at place, gone func([]part)) error {
-	c, err := format.DecodeCheckpoint(data)
+	c, err := DecodeCheckpoint(data)
 	if err != nil {
 		return err
 	}
@@ -329,10 +328,10 @@ func (s *stream) cut(from core.Index, base core.Offset, gone func([]part)) {
 //	NoteSegment  {number, first index, base, fill}  a segment of the lazy road begins
 //	NoteFlushed  {part, fill}                       it is flushed up to the part's end
 //	NoteParts    {numbers, parts}                   those segments are replaced
-func (s *stream) segment(h *format.Head, data []byte, gone func([]part)) error {
-	d := format.Decode(data)
+func (s *stream) segment(h *Head, data []byte, gone func([]part)) error {
+	d := Decode(data)
 	switch h.Kind {
-	case format.NoteSegment:
+	case NoteSegment:
 		p := part{kind: inSegment, flags: partOpen, file: d.Uint(), pos: segmentHead,
 			end: segmentHead, first: core.Index(d.Int()), base: core.Offset(d.Int()),
 			stamp: -1, oldest: -1}
@@ -351,7 +350,7 @@ func (s *stream) segment(h *format.Head, data []byte, gone func([]part)) error {
 			(*ps)[n-1].flags &^= partOpen
 		}
 		*ps = append(*ps, p)
-	case format.NoteFlushed:
+	case NoteFlushed:
 		p := getPart(d)
 		ps := s.parts
 		if d.Bool() {
@@ -364,7 +363,7 @@ func (s *stream) segment(h *format.Head, data []byte, gone func([]part)) error {
 				*q = p
 			}
 		}
-	case format.NoteParts:
+	case NoteParts:
 		n := d.Count(1)
 		old := make([]uint64, 0, n)
 		for i := 0; i < n && d.Good(); i++ {

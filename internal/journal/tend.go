@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"trine/internal/core"
-	"trine/internal/journal/format"
 )
 
 const (
@@ -90,7 +89,7 @@ func (j *Journal) noteStart(id core.StreamID, start core.Offset) error {
 	j.ownMu.Lock()
 	defer j.ownMu.Unlock()
 	j.own.Reset()
-	j.own.Add(format.Head{Stream: id, Kind: format.NoteTrim, Base: start}, nil)
+	j.own.Add(Head{Stream: id, Kind: NoteTrim, Base: start}, nil)
 	return j.commit(&j.own)
 }
 
@@ -138,7 +137,7 @@ func (j *Journal) thin(s *stream, budget int64) (bool, error) {
 	}
 	j.mu.Unlock()
 	for i := range ps {
-		if err := j.rewrite(s, ps[i:i+1], k.live(&ps[i]), func(h *format.Head, data []byte) ([]byte, error) {
+		if err := j.rewrite(s, ps[i:i+1], k.live(&ps[i]), func(h *Head, data []byte) ([]byte, error) {
 			if !k.wants(h) {
 				return nil, nil
 			}
@@ -176,13 +175,13 @@ func (k *keeper) live(p *part) (n core.Offset) {
 // rewrite replaces a row of segments by one that has what fn leaves of each entry's
 // data, none where that is nil. Indexes, offsets and counts stay; held is as in part.
 func (j *Journal) rewrite(s *stream, old []part, held core.Offset,
-	fn func(*format.Head, []byte) ([]byte, error)) error {
+	fn func(*Head, []byte) ([]byte, error)) error {
 	r := &recycling{j: j}
 	out := &copyOut{r: r, s: s, own: true}
 	err := func() error {
 		for i := range old {
 			var bad error
-			err := j.entriesOf(s, &old[i], func(h *format.Head, data []byte) bool {
+			err := j.entriesOf(s, &old[i], func(h *Head, data []byte) bool {
 				data, bad = fn(h, data)
 				if bad == nil && data != nil {
 					out.add(h, data)
@@ -235,7 +234,7 @@ func (j *Journal) replaceParts(s *stream, old []part, p part) error {
 	j.ownMu.Lock()
 	defer j.ownMu.Unlock()
 	j.own.Reset()
-	j.own.Add(format.Head{Stream: s.id, Kind: format.NoteParts}, format.NoteData(func(e *format.Encoder) {
+	j.own.Add(Head{Stream: s.id, Kind: NoteParts}, NoteData(func(e *Encoder) {
 		e.Uint(uint64(len(old)))
 		for i := range old {
 			e.Uint(old[i].file)

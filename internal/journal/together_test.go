@@ -9,7 +9,6 @@ import (
 	"go.uber.org/goleak"
 
 	"trine/internal/core"
-	"trine/internal/journal/vfs"
 )
 
 // busyTurn is what a turn writes: an entry each, at times a checkpoint, or a cut of
@@ -97,7 +96,7 @@ func (c *crowd) again(f func() error) {
 // while files are recycled and segments rewritten under the readers.
 func TestWritersReadersAndTheCleanerMayRunAtOnce(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	fs := vfs.NewMemFS()
+	fs := NewMemFS()
 	j, _ := open(t, fs, tiny())
 	c := &crowd{j: j, fail: make(chan error, 1)}
 	c.writers.Add(2)

@@ -6,15 +6,13 @@ import (
 	"sync"
 
 	"trine/internal/core"
-	"trine/internal/journal/format"
-	"trine/internal/journal/vfs"
 )
 
 // logFile is one file of the log. Fields below the line are guarded by journal.mu.
 type logFile struct {
 	name string
 	gen  uint64
-	f    vfs.File
+	f    File
 	end  int64 // of its writes; guarded by wal.mu while it is the current one
 
 	streams  []*stream // that have something in it
@@ -26,7 +24,7 @@ type logFile struct {
 // wal writes the log. Who writes holds mu; who flushes holds flushMu, so that one
 // flush runs at a time and covers all that was written before it began.
 type wal struct {
-	fs    vfs.FS
+	fs    FS
 	dir   string
 	disk  core.DiskID
 	limit int64
@@ -51,18 +49,18 @@ type wal struct {
 
 // logWrite is one write on its way to the log.
 type logWrite struct {
-	format.Write
+	Write
 	seq  uint64
 	file *logFile
 	pos  int64 // of the head
 }
 
-// write puts b at the end of the log, not yet flushed. An error that is vfs.Full
+// write puts b at the end of the log, not yet flushed. An error that is Full
 // leaves the log as it was; after any other it must not be used again.
 func (w *wal) write(b *logWrite, taken func(*logFile)) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.cur == nil || (w.cur.end > format.LogDataStart && w.cur.end+b.Size() > w.limit) {
+	if w.cur == nil || (w.cur.end > LogDataStart && w.cur.end+b.Size() > w.limit) {
 		if err := w.roll(); err != nil {
 			return err
 		}
@@ -71,7 +69,7 @@ func (w *wal) write(b *logWrite, taken func(*logFile)) error {
 	b.seq, b.pos = w.seq+1, f.end
 	if _, err := f.f.WriteAt(b.Seal(f.gen, b.seq, w.flushed, b.pos), b.pos); err != nil {
 		b.Unseal()
-		if vfs.Full(err) {
+		if Full(err) {
 			f.f.Truncate(f.end) // what was written in part is of no use, and in the way
 		}
 		return fmt.Errorf("write log %q: offset %d: %w", f.name, f.end, err)
@@ -108,10 +106,10 @@ func (w *wal) roll() error {
 }
 
 func (w *wal) begin(before, last uint64) (*logFile, error) {
-	f := &logFile{gen: before + 1, end: format.LogDataStart}
-	head := make([]byte, format.LogDataStart)
-	format.PutLogHead(head, w.disk, f.gen, last+1, before, last)
-	format.PutLogHead(head[format.LogHeadAgain:], w.disk, f.gen, last+1, before, last)
+	f := &logFile{gen: before + 1, end: LogDataStart}
+	head := make([]byte, LogDataStart)
+	PutLogHead(head, w.disk, f.gen, last+1, before, last)
+	PutLogHead(head[LogHeadAgain:], w.disk, f.gen, last+1, before, last)
 	var err error
 	if n := len(w.free); n > 0 {
 		f.name = w.free[n-1]
@@ -187,7 +185,7 @@ type flushWatch struct {
 	runs map[int]core.Time // when they began
 }
 
-func (w *flushWatch) sync(f vfs.File) error {
+func (w *flushWatch) sync(f File) error {
 	began := w.now()
 	w.mu.Lock()
 	w.next++

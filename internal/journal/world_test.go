@@ -7,14 +7,13 @@ import (
 	"pgregory.net/rapid"
 
 	"trine/internal/core"
-	"trine/internal/journal/vfs"
 )
 
 // world is a journal beside its model.
 type world struct {
 	t       *rapid.T
-	mem     *vfs.MemFS
-	faults  *vfs.FaultFS
+	mem     *MemFS
+	faults  *FaultFS
 	j       *Journal
 	now     core.Stamp
 	streams map[core.StreamID]*modelStream
@@ -25,16 +24,16 @@ type world struct {
 }
 
 type snap struct {
-	fs    *vfs.MemFS
+	fs    *MemFS
 	power bool
 	what  string
 }
 
-func (w *world) start(fs *vfs.MemFS) {
-	w.mem, w.faults = fs, vfs.NewFaultFS(fs)
-	for _, op := range []vfs.Op{vfs.OpWrite, vfs.OpSync, vfs.OpSyncDir, vfs.OpRename, vfs.OpRemove,
-		vfs.OpCreate, vfs.OpTruncate} {
-		w.faults.Inject(vfs.Fault{Op: op, Kind: "seen", Delay: func() { w.snap("before " + op.String()) }})
+func (w *world) start(fs *MemFS) {
+	w.mem, w.faults = fs, NewFaultFS(fs)
+	for _, op := range []Op{OpWrite, OpSync, OpSyncDir, OpRename, OpRemove,
+		OpCreate, OpTruncate} {
+		w.faults.Inject(Fault{Op: op, Kind: "seen", Delay: func() { w.snap("before " + op.String()) }})
 	}
 	j, _, err := Open(w.faults, "d", tiny())
 	if err != nil {
@@ -81,7 +80,7 @@ func (w *world) model(id core.StreamID) *modelStream {
 	return w.streams[id]
 }
 
-func (w *world) check(what string, fs *vfs.MemFS, power bool, before map[core.StreamID]*modelStream,
+func (w *world) check(what string, fs *MemFS, power bool, before map[core.StreamID]*modelStream,
 	ws []core.Write, done bool) {
 	w.checked++
 	j, rep, err := Open(fs, "d", tiny())
@@ -298,7 +297,7 @@ func TestWhatWasAcknowledgedComesBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{t: t, streams: map[core.StreamID]*modelStream{}, now: 1_000_000,
 			seed: rapid.Uint64().Draw(t, "seed") % 1_000_000}
-		w.start(vfs.NewMemFS())
+		w.start(NewMemFS())
 		for n := rapid.IntRange(1, 30).Draw(t, "steps"); n > 0; n-- {
 			w.step()
 		}

@@ -4,8 +4,6 @@ import (
 	"fmt"
 
 	"trine/internal/core"
-	"trine/internal/journal/format"
-	"trine/internal/journal/vfs"
 )
 
 // Refusal is a Write of which nothing was done, and why: Full where the disk has no
@@ -123,7 +121,7 @@ func (g *group) commit() error {
 			continue
 		}
 		err := g.j.wal.write(lw, g.j.took)
-		if err != nil && !vfs.Full(err) {
+		if err != nil && !Full(err) {
 			return g.j.fail(err)
 		}
 		if err != nil {
@@ -160,7 +158,7 @@ func (j *Journal) commit(lw *logWrite) error {
 	if err == nil {
 		err = j.wal.flush(lw.seq)
 	}
-	if err != nil && vfs.Full(err) {
+	if err != nil && Full(err) {
 		return &core.Error{Op: "write journal", Name: j.dir, Kind: core.Full, Err: err}
 	}
 	if err != nil {
@@ -191,7 +189,7 @@ func (j *Journal) apply(lw *logWrite) error {
 		return j.failed
 	}
 	lw.file.inflight--
-	j.show(lw.file, lw.pos+format.WriteHeadBytes, lw.Frames(), lw.seq)
+	j.show(lw.file, lw.pos+WriteHeadBytes, lw.Frames(), lw.seq)
 	j.applied = lw.seq
 	j.turn.Broadcast()
 	return nil
@@ -201,9 +199,9 @@ func (j *Journal) apply(lw *logWrite) error {
 // recovering. They were checked before.
 func (j *Journal) show(f *logFile, pos int64, frames []byte, seq uint64) {
 	for len(frames) > 0 {
-		h, err := format.ParseHead(frames)
+		h, err := ParseHead(frames)
 		core.Assert(err == nil, "a checked write has only frames: %v", err)
-		if err := j.showFrame(f, &h, frames[format.HeadBytes:h.Size()], pos, seq); err != nil {
+		if err := j.showFrame(f, &h, frames[HeadBytes:h.Size()], pos, seq); err != nil {
 			j.report.Damage = append(j.report.Damage, fmt.Sprintf("read %q: offset %d: %v",
 				f.name, pos, err))
 		}
@@ -211,7 +209,7 @@ func (j *Journal) show(f *logFile, pos int64, frames []byte, seq uint64) {
 	}
 }
 
-func (j *Journal) showFrame(f *logFile, h *format.Head, data []byte, pos int64, seq uint64) error {
+func (j *Journal) showFrame(f *logFile, h *Head, data []byte, pos int64, seq uint64) error {
 	s := j.streamOf(h.Stream)
 	if s.touched != f.gen {
 		s.touched = f.gen
@@ -224,8 +222,8 @@ func (j *Journal) showFrame(f *logFile, h *format.Head, data []byte, pos int64, 
 	at := place{inLog, f.gen, pos}
 	if s.removed {
 		switch h.Kind {
-		case format.NoteRemove, format.NoteTrim, format.NoteFlushed, format.NoteParts, format.NoteCheckpoint,
-			format.NoteCleaned, format.NoteUnfill, format.NoteDamage:
+		case NoteRemove, NoteTrim, NoteFlushed, NoteParts, NoteCheckpoint,
+			NoteCleaned, NoteUnfill, NoteDamage:
 			return nil // the cleaner's, decided before it heard
 		}
 		s.removed = false
@@ -235,7 +233,7 @@ func (j *Journal) showFrame(f *logFile, h *format.Head, data []byte, pos int64, 
 		return nil
 	}
 	err := s.note(h, data, at, j.gone)
-	if j.recovering && (h.Kind == format.NoteSegment || h.Kind == format.NoteParts) {
+	if j.recovering && (h.Kind == NoteSegment || h.Kind == NoteParts) {
 		j.count(s)
 	}
 	return err
@@ -272,7 +270,7 @@ func (g *group) encode(w *core.Write, road core.Flush) error {
 	g.ids[len(g.writes)-1] = append(g.ids[len(g.writes)-1], w)
 	s := g.stream(w.Stream)
 	if w.Remove {
-		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteRemove}, nil)
+		lw.Add(Head{Stream: w.Stream, Kind: NoteRemove}, nil)
 		s.tip, s.tipCP, s.tipKnown = 0, 0, false
 		g.end(lazyList{w.Stream, false})
 		g.end(lazyList{w.Stream, true})
@@ -281,20 +279,20 @@ func (g *group) encode(w *core.Write, road core.Flush) error {
 		return err
 	}
 	if w.Fill {
-		g.entries(s, lw, w, format.FlagFill)
+		g.entries(s, lw, w, FlagFill)
 	}
 	if w.Install != nil {
 		if err := g.closeOpen(s, lw, true); err != nil {
 			return err
 		}
-		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteInstall}, format.EncodeCheckpoint(w.Install))
+		lw.Add(Head{Stream: w.Stream, Kind: NoteInstall}, EncodeCheckpoint(w.Install))
 		s.tip, s.tipCP = w.Install.Index, w.Install.Index
 	}
 	if w.Cut != 0 && w.Cut <= s.tip {
 		if err := g.closeOpen(s, lw, false); err != nil {
 			return err
 		}
-		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteCut, Index: w.Cut,
+		lw.Add(Head{Stream: w.Stream, Kind: NoteCut, Index: w.Cut,
 			Base: g.j.baseAt(s, w.Cut)}, nil)
 		s.tip = w.Cut - 1
 	}
@@ -307,12 +305,12 @@ func (g *group) encode(w *core.Write, road core.Flush) error {
 		if err := g.closeOpen(s, lw, false); err != nil { // what it covers must be flushed
 			return err
 		}
-		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteCheckpoint},
-			format.EncodeCheckpoint(w.Checkpoint))
+		lw.Add(Head{Stream: w.Stream, Kind: NoteCheckpoint},
+			EncodeCheckpoint(w.Checkpoint))
 	}
 	if w.Reclaim != nil {
-		wanted := format.NoteData(func(e *format.Encoder) { e.Reclaim(w.Reclaim) })
-		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteReclaim}, wanted)
+		wanted := NoteData(func(e *Encoder) { e.Reclaim(w.Reclaim) })
+		lw.Add(Head{Stream: w.Stream, Kind: NoteReclaim}, wanted)
 	}
 	return nil
 }
@@ -321,7 +319,7 @@ func (g *group) entries(s *stream, lw *logWrite, w *core.Write, flags uint8) {
 	for i := range w.Entries {
 		lw.AddEntry(w.Stream, &w.Entries[i], flags)
 	}
-	if n := len(w.Entries); n > 0 && flags&format.FlagFill == 0 {
+	if n := len(w.Entries); n > 0 && flags&FlagFill == 0 {
 		s.tip = w.Entries[n-1].Index
 	}
 }
@@ -329,18 +327,18 @@ func (g *group) entries(s *stream, lw *logWrite, w *core.Write, flags uint8) {
 // notes appends what is logged on either road.
 func (g *group) notes(lw *logWrite, w *core.Write) {
 	if w.Keep != nil {
-		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteKeep}, format.NoteData(func(e *format.Encoder) {
+		lw.Add(Head{Stream: w.Stream, Kind: NoteKeep}, NoteData(func(e *Encoder) {
 			e.Keep(w.Keep)
 		}))
 	}
 	if w.State != nil {
-		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteState, Epoch: w.State.Epoch,
-			Base: core.Offset(w.State.Commit)}, format.NoteData(func(e *format.Encoder) {
+		lw.Add(Head{Stream: w.Stream, Kind: NoteState, Epoch: w.State.Epoch,
+			Base: core.Offset(w.State.Commit)}, NoteData(func(e *Encoder) {
 			e.Uint(uint64(w.State.Vote))
 		}))
 	}
 	if w.Trim > 0 {
-		lw.Add(format.Head{Stream: w.Stream, Kind: format.NoteTrim, Base: w.Trim}, nil)
+		lw.Add(Head{Stream: w.Stream, Kind: NoteTrim, Base: w.Trim}, nil)
 	}
 }
 
@@ -365,7 +363,7 @@ func (g *group) check(w *core.Write) error {
 		return &core.Error{Op: "write journal", Name: streamName(w.Stream), Kind: k,
 			Detail: fmt.Sprintf(format, args...)}
 	}
-	if w.Stream == 0 || w.Stream > format.StreamMax {
+	if w.Stream == 0 || w.Stream > StreamMax {
 		return refuse(core.Invalid, "no such id")
 	}
 	tip := s.tip
@@ -400,7 +398,7 @@ func (g *group) check(w *core.Write) error {
 	for i := range w.Entries {
 		e := &w.Entries[i]
 		spare = spare && e.Kind != core.EntryBatch
-		if e.Kind == 0 || e.Kind >= 64 || len(e.Data) > format.DataBytesMax {
+		if e.Kind == 0 || e.Kind >= 64 || len(e.Data) > DataBytesMax {
 			return refuse(core.Invalid, "entry %d is of kind %d, %d bytes", e.Index, e.Kind,
 				len(e.Data))
 		}

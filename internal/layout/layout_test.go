@@ -44,7 +44,7 @@ var plants = []planted{
 	{"imports", "internal/link/a.go", `import "trine/internal/journal"`, "may not import journal"},
 	{"imports", "internal/journal/a.go", `import "trine/internal/link"`, "may not import link"},
 	{"imports", "internal/node/a.go", `import "trine/internal/core/shard"`, ""},
-	{"imports", "internal/node/a.go", `import "trine/internal/journal/vfs"`, ""},
+	{"imports", "internal/node/a.go", `import "trine/internal/journal"`, ""},
 	{"imports", "internal/node/a.go", `import "trine/internal/core/queue"`, "may not import core/queue"},
 	{"imports", "internal/node/a.go", `import "trine/internal/front"`, "may not import front"},
 	{"imports", "internal/front/a.go", `import "trine/internal/node"`, "may not import node"},

@@ -72,7 +72,7 @@ func may(from, to string) bool {
 	case within(from, "link"):
 		return within(to, "core") || within(to, "link")
 	case within(from, "journal"):
-		return within(to, "core") || within(to, "journal")
+		return within(to, "core")
 	case within(from, "node"):
 		return to == "core" || to == "core/shard" || within(to, "link") || within(to, "journal") ||
 			within(to, "node")

@@ -9,25 +9,25 @@ import (
 	"time"
 
 	"trine/internal/core"
-	"trine/internal/journal/vfs"
+	"trine/internal/journal"
 )
 
 // cluster is three nodes with real shards over real sockets, on disks in memory.
 type cluster struct {
 	t     *testing.T
 	at    map[core.NodeID]string
-	disks map[core.NodeID]*vfs.MemFS
+	disks map[core.NodeID]*journal.MemFS
 	nodes map[core.NodeID]*Node
 	log   *lines
 }
 
 func newCluster(t *testing.T, n int) *cluster {
 	t.Helper()
-	c := &cluster{t: t, at: map[core.NodeID]string{}, disks: map[core.NodeID]*vfs.MemFS{},
+	c := &cluster{t: t, at: map[core.NodeID]string{}, disks: map[core.NodeID]*journal.MemFS{},
 		nodes: map[core.NodeID]*Node{}, log: &lines{}}
 	for i, a := range freeAddresses(t, n) {
 		id := core.NodeID(i + 1)
-		c.at[id], c.disks[id] = a, vfs.NewMemFS()
+		c.at[id], c.disks[id] = a, journal.NewMemFS()
 	}
 	var wait sync.WaitGroup
 	for id := range c.at {
@@ -250,7 +250,7 @@ func TestANodeThatLostItsDiskComesBackWithAnother(t *testing.T) {
 			eventually(t, "acknowledged", func() bool { n, _ := to.count(); return n == 20 })
 			lead := c.nodes[1].Streams().Lookup(s.Name).Leader
 			c.nodes[lead].Close()
-			c.disks[lead] = vfs.NewMemFS()
+			c.disks[lead] = journal.NewMemFS()
 			time.Sleep(at) // at once, or when its end was noticed long ago
 			if c.start(lead); t.Failed() {
 				return
@@ -304,7 +304,7 @@ func TestAPowerCutOfAllLosesNothingThatWasFlushed(t *testing.T) {
 
 func TestAFourthNodeJoinsAndIsGivenCopies(t *testing.T) {
 	c := newCluster(t, 3)
-	at, disk := freeAddresses(t, 1)[0], vfs.NewMemFS()
+	at, disk := freeAddresses(t, 1)[0], journal.NewMemFS()
 	c.define(1, core.Definition{Name: "test/before", Policy: core.Majority(3)})
 	// It is told of one node, and nobody was told of it.
 	n, err := Start(t.Context(), Config{Node: 4, Dir: "disk", FS: disk, Listen: at,

@@ -15,14 +15,13 @@ import (
 	"trine/internal/core"
 	"trine/internal/core/shard"
 	"trine/internal/journal"
-	"trine/internal/journal/vfs"
 )
 
 // Config is what a node starts with.
 type Config struct {
 	Node      core.NodeID
 	Dir       string
-	FS        vfs.FS // nil: the machine's
+	FS        journal.FS // nil: the machine's
 	Journal   journal.Options
 	Listen    string                 // host:port for the other nodes
 	Advertise string                 // where they call it; "": as Listen, with the port that was got
@@ -93,7 +92,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		n.log = slog.New(slog.DiscardHandler)
 	}
 	if n.cfg.FS == nil {
-		n.cfg.FS = vfs.OSFS()
+		n.cfg.FS = journal.OSFS()
 	}
 	n.inbox.wake = make(chan struct{}, 1)
 	n.ctx, n.cancel = context.WithCancel(context.Background())

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"trine/internal/core"
-	"trine/internal/journal/vfs"
+	"trine/internal/journal"
 )
 
 // ownCA gives both sides' configuration for nodes on 127.0.0.1.
@@ -52,7 +52,7 @@ func TestNodesSpeakOverTLSAndOnlyToThoseWithACertificate(t *testing.T) {
 	got := make(chan *Node, 2)
 	for id := core.NodeID(1); id <= 2; id++ {
 		go func() { // waited for below
-			n, err := Start(t.Context(), Config{Node: id, Dir: "disk", FS: vfs.NewMemFS(), Listen: at[id],
+			n, err := Start(t.Context(), Config{Node: id, Dir: "disk", FS: journal.NewMemFS(), Listen: at[id],
 				Peers: at, ServerTLS: server, ClientTLS: client, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Errorf("node %d: %v", id, err)

@@ -9,7 +9,7 @@ import (
 	"path"
 
 	"trine/internal/core"
-	"trine/internal/journal/vfs"
+	"trine/internal/journal"
 )
 
 // The first voters of the catalog stand in a file of their own beside the journal:
@@ -70,18 +70,18 @@ func decodeVoters(b []byte) (found, error) {
 }
 
 // writeVoters writes the file so that after a power cut it is whole or absent.
-func writeVoters(disk vfs.FS, dir string, f found) error {
+func writeVoters(disk journal.FS, dir string, f found) error {
 	name := path.Join(dir, votersName)
-	if err := vfs.WriteFile(disk, dir, name, encodeVoters(f)); err != nil {
+	if err := journal.WriteFile(disk, dir, name, encodeVoters(f)); err != nil {
 		return fmt.Errorf("write %q: %w", name, err)
 	}
 	return nil
 }
 
 // readVoters gives what writeVoters wrote, or nothing where there is no file.
-func readVoters(disk vfs.FS, dir string) (found, error) {
+func readVoters(disk journal.FS, dir string) (found, error) {
 	name := path.Join(dir, votersName)
-	b, err := vfs.ReadFile(disk, name, votersHead+votersMax*voterBytes+4)
+	b, err := journal.ReadFile(disk, name, votersHead+votersMax*voterBytes+4)
 	if errors.Is(err, fs.ErrNotExist) {
 		return found{}, nil
 	}

@@ -6,11 +6,11 @@ import (
 	"testing"
 
 	"trine/internal/core"
-	"trine/internal/journal/vfs"
+	"trine/internal/journal"
 )
 
 func TestTheFirstVotersAreKeptAndDamageIsFound(t *testing.T) {
-	disk := vfs.NewMemFS()
+	disk := journal.NewMemFS()
 	if err := disk.MkdirAll("d"); err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,6 @@ import (
 	"trine/internal/core"
 	"trine/internal/core/shard"
 	"trine/internal/journal"
-	"trine/internal/journal/vfs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -226,7 +225,7 @@ func startLogged(t *testing.T, m *member, s setup) (*member, error) {
 			m.disk.report.Node = s.id
 		}
 	}
-	memory := vfs.NewMemFS()
+	memory := journal.NewMemFS()
 	memory.MkdirAll("test")
 	cfg := Config{Node: s.id, Dir: "test", FS: memory, Listen: s.listen, Peers: s.peers,
 		Log:      slog.New(slog.NewTextHandler(m.logged, nil)),

@@ -6,7 +6,7 @@ import (
 	"trine/internal/core"
 	"trine/internal/core/record"
 	"trine/internal/core/shard"
-	"trine/internal/journal/vfs"
+	"trine/internal/journal"
 )
 
 // serves says whether a stream takes an append at a node within a time.
@@ -93,7 +93,7 @@ func TestASessionGoesOnWhereItsStreamLostATail(t *testing.T) {
 		}
 	}
 	n := w.Nodes[2]
-	n.end("power cut", func() *vfs.MemFS { return n.fs.Crash(1, 0) })
+	n.end("power cut", func() *journal.MemFS { return n.fs.Crash(1, 0) })
 	w.Run(100 * core.Millisecond)
 	if err := n.Start(); err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/core/shard"
-	"trine/internal/journal/vfs"
+	"trine/internal/journal"
 )
 
 // What does not exist over TCP is not simulated: a message is not doubled, and not lost
@@ -67,7 +67,7 @@ var faultList = []fault{
 	}},
 	{"failing flush", 4, func(r *runner, n, _ *Node) bool {
 		return r.alone(func() {
-			n.faults.Inject(vfs.Fault{Kind: "failing flush", Op: vfs.OpSync, Name: "/wal/", Times: 1,
+			n.faults.Inject(journal.Fault{Kind: "failing flush", Op: journal.OpSync, Name: "/wal/", Times: 1,
 				Err: syscall.EIO, Drop: true})
 		})
 	}},
@@ -186,7 +186,7 @@ func (r *runner) damage(n *Node, delete bool) bool {
 	r.hurt = n.ID
 	n.Kill("fault")
 	if delete {
-		n.fs, n.lost = vfs.NewMemFS(), true
+		n.fs, n.lost = journal.NewMemFS(), true
 		n.used++
 		n.disk = core.DiskID(1000 + 100*n.used + int(n.ID))
 	} else if !r.flip(n) {
@@ -218,7 +218,7 @@ func (r *runner) flip(n *Node) bool {
 	}
 	pos := r.w.rng.Int64N(size)
 	r.w.trace("bit of %s at %d of %d", name, pos, size)
-	return vfs.NewFaultFS(n.fs).FlipAtRest(name, pos, uint(r.w.rng.IntN(8))) == nil
+	return journal.NewFaultFS(n.fs).FlipAtRest(name, pos, uint(r.w.rng.IntN(8))) == nil
 }
 
 // alter gives a stream another kind, while it runs.

@@ -10,13 +10,12 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/journal"
-	"trine/internal/journal/vfs"
 )
 
 // rested is three disks on which there is something of every kind of stream and of
 // file, whose nodes rested and were ended, and what their clients know.
 type rested struct {
-	disks  []*vfs.MemFS
+	disks  []*journal.MemFS
 	runs   []int
 	values map[string][]string // by stream, in order
 	lone   map[core.StreamID]bool
@@ -73,7 +72,7 @@ func restedCluster(t *testing.T) *rested {
 
 // onDisk gives all that a disk has of each stream, and what it complains of: so many
 // times when it is opened, and then where all is read.
-func onDisk(n *Node, fs *vfs.MemFS) (streams string, lacking map[core.StreamID]bool, complaints []string, start int) {
+func onDisk(n *Node, fs *journal.MemFS) (streams string, lacking map[core.StreamID]bool, complaints []string, start int) {
 	lacking = map[core.StreamID]bool{}
 	j, rep, err := journal.Open(fs, "data", n.options())
 	if err != nil {
@@ -135,14 +134,14 @@ func (c *rested) wounds(t *testing.T, node, step int) (ws []*wound, bytes, exemp
 		if path.Base(name) == "lock" {
 			continue
 		}
-		b, err := vfs.ReadFile(fs, name, 1<<20)
+		b, err := journal.ReadFile(fs, name, 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for at := int64(len(name) % step); at < int64(len(b)); at += int64(step) {
 			bytes++
 			harmed := fs.Clone()
-			if err := vfs.NewFaultFS(harmed).FlipAtRest(name, at, uint(at)); err != nil {
+			if err := journal.NewFaultFS(harmed).FlipAtRest(name, at, uint(at)); err != nil {
 				t.Fatal(err)
 			}
 			got, lacking, found, start := onDisk(n, harmed)
@@ -179,7 +178,7 @@ func (c *rested) heals(wd *wound) (bad, owed []string, unread bool) {
 		n.fs, n.run = c.disks[i].Clone(), c.runs[i]
 	}
 	harmed := w.Nodes[wd.node]
-	if err := vfs.NewFaultFS(harmed.fs).FlipAtRest(wd.file, wd.at, uint(wd.at)); err != nil {
+	if err := journal.NewFaultFS(harmed.fs).FlipAtRest(wd.file, wd.at, uint(wd.at)); err != nil {
 		return []string{err.Error()}, nil, false
 	}
 	fail := func(format string, args ...any) { bad = append(bad, fmt.Sprintf(format, args...)) }

@@ -6,7 +6,6 @@ import (
 	"trine/internal/core"
 	"trine/internal/core/shard"
 	"trine/internal/journal"
-	"trine/internal/journal/vfs"
 )
 
 // Node is one simulated node: its process comes and goes, its disk stays.
@@ -14,8 +13,8 @@ type Node struct {
 	ID core.NodeID
 
 	w      *World
-	fs     *vfs.MemFS
-	faults *vfs.FaultFS
+	fs     *journal.MemFS
+	faults *journal.FaultFS
 	j      *journal.Journal
 	sh     *shard.Shard
 	self   core.Peer // of this run
@@ -55,7 +54,7 @@ type lane struct {
 }
 
 func newNode(w *World, id core.NodeID) *Node {
-	return &Node{ID: id, w: w, fs: vfs.NewMemFS(), disk: firstDisk(id)}
+	return &Node{ID: id, w: w, fs: journal.NewMemFS(), disk: firstDisk(id)}
 }
 
 func firstDisk(id core.NodeID) core.DiskID { return core.DiskID(1000 + id) }
@@ -68,7 +67,7 @@ func (n *Node) now() core.Now {
 
 // Start begins a run of the node's process on its disk.
 func (n *Node) Start() error {
-	n.faults = vfs.NewFaultFS(n.fs)
+	n.faults = journal.NewFaultFS(n.fs)
 	j, rep, err := journal.Open(n.faults, "data", n.options())
 	if err != nil {
 		return fmt.Errorf("open node %d: %w", n.ID, err)
@@ -161,14 +160,14 @@ func (n *Node) rest() {
 const restAfter = 10 * core.Millisecond
 
 // Kill ends the process as SIGKILL does: what it wrote is in the page cache.
-func (n *Node) Kill(why string) { n.end(why, func() *vfs.MemFS { return n.fs.Kill() }) }
+func (n *Node) Kill(why string) { n.end(why, func() *journal.MemFS { return n.fs.Kill() }) }
 
 // PowerCut ends the process and drops what was not flushed, as far as the seed says.
 func (n *Node) PowerCut() {
-	n.end("power cut", func() *vfs.MemFS { return n.fs.Crash(n.w.rng.Uint64(), n.w.rng.IntN(101)) })
+	n.end("power cut", func() *journal.MemFS { return n.fs.Crash(n.w.rng.Uint64(), n.w.rng.IntN(101)) })
 }
 
-func (n *Node) end(why string, disk func() *vfs.MemFS) {
+func (n *Node) end(why string, disk func() *journal.MemFS) {
 	if !n.up {
 		return
 	}

@@ -1,4 +1,4 @@
-package format
+package journal
 
 import (
 	"encoding/binary"
