@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"trine/internal/core"
 )
@@ -127,18 +128,36 @@ func (c *logScan) damaged(w *WriteHead) {
 		d := &Damage{c.f.name, at, err}
 		if h.Size() > HeadBytes-1 && h.Stream != 0 && int64(len(b)) >= h.Size() &&
 			(int64(len(b)) == h.Size() || frameAt(b[h.Size():])) && (!known || has(streams, h.Stream)) {
-			c.j.blame(d, h.Stream)
+			c.blame(d, w.Seq, h.Stream)
 			at, b = at+h.Size(), b[h.Size():]
 			continue
 		}
 		if known {
-			c.j.blame(d, streams...)
+			c.blame(d, w.Seq, streams...)
 		} else {
 			c.j.blameAll(d)
 		}
 		return
 	}
 	c.j.note(&Damage{c.f.name, w.Pos, errors.New("a write's CRC does not fit")})
+}
+
+// blame says of streams that they may lack something with a write: not of one of which
+// a pack says what came of it, and that has nothing in this file any more.
+func (c *logScan) blame(d *Damage, seq uint64, ids ...core.StreamID) {
+	here := func(p part) bool { return p.kind == inLog && p.file == c.f.gen }
+	blamed := false
+	for _, id := range ids {
+		s := c.j.streamOf(id)
+		if seq > s.skip || s.cpAt.kind == inLog && s.cpAt.file == c.f.gen ||
+			slices.ContainsFunc(s.parts, here) || slices.ContainsFunc(s.fill, here) {
+			c.j.blame(d, id)
+			blamed = true
+		}
+	}
+	if !blamed {
+		c.j.note(d)
+	}
 }
 
 func frameAt(b []byte) bool {
