@@ -87,3 +87,6 @@ func (c *group) hear(d core.DiskID) {
 
 // Confirm is the catalog's business under leader-follower.
 func (c *following) Confirm(core.Time, uint64) {}
+
+// Hurt is known to Raft as doubt only: what it counts lies in the tail.
+func (c *group) Hurt(core.Time, bool) {}

@@ -53,6 +53,10 @@ type Copy interface {
 	// whether its epoch is still theirs: Status().Confirmed says so. What is lost on the
 	// way is asked again by the caller.
 	Confirm(now core.Time, number uint64)
+	// Hurt says whether this disk lacks something of the copy, or may. Under
+	// leader-follower it then counts no longer as in sync, once others do; under Raft
+	// Config.Doubtful says what that means for its vote.
+	Hurt(now core.Time, hurt bool)
 	Status() Status
 	// Progress gives what a leader knows of each copy, in the order of Members;
 	// nil on a follower. It allocates: not for every turn.
@@ -117,6 +121,7 @@ type Status struct {
 	Quiet     bool      // no Tick is needed until something else is called, or TickAt
 	TickAt    core.Time // of a quiet copy: when the next Tick is due; 0: never
 	Caught    bool      // leader: what held under earlier leaders is known to hold here
+	Level     bool      // follower: it has all that held when its leader last spoke; Raft: it is not in doubt
 	Removed   bool      // Raft: a leader said that this disk is no member any more
 	Confirmed uint64    // Raft, leader: the last number under which its epoch was confirmed
 }

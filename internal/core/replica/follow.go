@@ -68,6 +68,7 @@ func (c *following) match(m *core.Replicate) {
 // agree says that the log is the leader's up to an index.
 func (c *following) agree(to core.Index, m *core.Replicate) {
 	c.matched = max(c.matched, to)
+	c.level = c.level || c.matched >= max(m.Hint, m.Commit)
 	c.committed = max(c.committed, min(m.Commit, to))
 	c.ackDue = true
 }
@@ -121,7 +122,7 @@ func (c *following) take(m *core.Replicate) {
 	c.disk.installing(cp)
 	c.disk.state = &core.HardState{Epoch: c.asg.Epoch, Commit: cp.Index}
 	c.cp, c.committed, c.applied = cp, cp.Index, cp.Index
-	c.matched, c.acked = cp.Index, 0
+	c.matched, c.acked, c.level = cp.Index, 0, false
 	c.ackDue = true
 }
 
@@ -130,5 +131,9 @@ func (c *following) ack() {
 	i := min(c.matched, c.disk.persisted)
 	epoch, _ := c.tail.EpochAt(i)
 	c.ackDue, c.acked = false, i
-	c.send(&core.Replicate{Type: core.RepAppendAnswer, To: c.asg.Leader, Index: i, LogEpoch: epoch})
+	m := &core.Replicate{Type: core.RepAppendAnswer, To: c.asg.Leader, Index: i, LogEpoch: epoch}
+	if c.hurt {
+		m.Vote = c.cfg.Self
+	}
+	c.send(m)
 }

@@ -40,6 +40,8 @@ type following struct {
 	matched core.Index // the log is the leader's up to here
 	acked   core.Index // the last answer said so
 	ackDue  bool
+	hurt    bool              // this disk lacks something: the answers say so
+	level   bool              // since the epoch began: everything that held was here
 	held    []*core.Replicate // of an epoch that is not assigned yet
 
 	// As the leader.
@@ -96,7 +98,7 @@ func (c *following) begin() {
 	if c.fenced <= c.asg.Epoch {
 		c.fenced = 0
 	}
-	c.matched, c.acked, c.ackDue = 0, 0, false
+	c.matched, c.acked, c.ackDue, c.level = 0, 0, false, false
 	c.peers, c.wishes, c.stated, c.yield = nil, nil, 0, 0
 	again := c.asg.Epoch <= c.floor && len(c.asg.Members) > 1
 	c.leads = c.asg.Leader == c.cfg.Self && !again && c.tail.LastEpoch() <= c.asg.Epoch
@@ -241,6 +243,14 @@ func compact(t *Tail, keep, most core.Index, bytesMax int) {
 	t.drop(i - 1)
 }
 
+func (c *following) Hurt(now core.Time, hurt bool) {
+	c.now = max(c.now, now)
+	if c.hurt != hurt {
+		c.hurt = hurt
+		c.ackDue = c.ackDue || !c.leads && (c.level || c.matched > 0)
+	}
+}
+
 func (c *following) Campaign(core.Time) {}
 
 func (c *following) Forget(core.Time, core.DiskID) {}
@@ -302,6 +312,7 @@ func (c *following) Status() Status {
 		Last: c.tail.Last(), Persisted: c.disk.persisted, Committed: c.committed,
 		LogEnd: c.tail.Next(), InSync: c.inSync(), Quiet: c.quiet()}
 	s.MinOK = s.InSync >= c.minInSync()
+	s.Level = c.level
 	s.Caught = c.leads && c.committed >= c.start
 	return s
 }

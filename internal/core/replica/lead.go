@@ -45,6 +45,7 @@ type peer struct {
 	caughtAt core.Time  // it then had everything
 	mark     core.Index // the log ended here at markAt
 	markAt   core.Time
+	hurt     bool // it says that its disk lacks something
 	force    bool // its log departs from the leader's below its checkpoint
 }
 
@@ -219,6 +220,7 @@ func (c *following) answered(m *core.Replicate) {
 		p.bytes -= p.flights[0].size
 		p.flights = p.flights[1:]
 	}
+	p.hurt = m.Vote == p.disk
 	c.mark(p)
 	c.commit()
 	c.wish(p)
@@ -265,10 +267,10 @@ func (c *following) wish(p *peer) {
 		return
 	}
 	switch {
-	case p.inSync && c.lag(p) > c.cfg.LagMax:
+	case p.inSync && (p.hurt || c.lag(p) > c.cfg.LagMax):
 		c.wishes = append(c.wishes, InSyncChange{Epoch: c.asg.Epoch, Disk: p.disk})
 		p.wishAt = c.now
-	case !p.inSync && (p.adding || c.caughtUp(p)):
+	case !p.inSync && !p.hurt && (p.adding || c.caughtUp(p)):
 		c.wishes = append(c.wishes, InSyncChange{Epoch: c.asg.Epoch, Disk: p.disk, Add: true})
 		p.adding, p.wishAt = true, c.now
 		p.asked++
@@ -336,7 +338,7 @@ func (c *following) quiet() bool {
 	for i := range c.peers {
 		p := &c.peers[i]
 		done := p.state == flow && p.match == c.tail.Last() && p.told == c.committed
-		waits := !p.inSync && !p.down && p.denied < deniedMax // to be in sync
+		waits := p.inSync == p.hurt && !p.down && p.denied < deniedMax // to be in sync
 		if p.adding || waits || !done && (p.inSync || !p.down) {
 			return false
 		}

@@ -151,7 +151,7 @@ func (c *group) stateToWrite() {
 func (c *group) Status() Status {
 	s := Status{Leads: c.leads, Leader: c.lead, Epoch: c.epoch(), Last: c.tail.Last(),
 		Persisted: c.disk.persisted, Committed: c.committed, LogEnd: c.tail.Next(),
-		Quiet: c.removed || c.quiet, Removed: c.removed}
+		Quiet: c.removed || c.quiet, Removed: c.removed, Level: !c.doubtful}
 	if c.quiet && !c.removed && c.node != nil && c.cfg.SleepAfter >= 0 {
 		s.TickAt = c.busyAt + c.cfg.QuietAfter + c.cfg.SleepAfter
 	}

@@ -128,6 +128,7 @@ func (s *Shard) regenerate(c *copyOf, st *core.Stream) {
 	s.out.Writes = append(s.out.Writes, w)
 	s.forgetWrites(c)
 	c.sealed = false
+	s.dropHeal(c)
 	c.raft, c.gen, c.road, c.def, c.filling, c.making = st.Policy.Raft(), st.Gen, st.Policy.Flush, st, nil, false
 	s.renew(c, rec)
 	c.rep.Applied(c.done) // what was applied under the old kind stays applied
@@ -140,6 +141,7 @@ func (s *Shard) renew(c *copyOf, rec *core.Recovered) {
 		Gen: c.gen, Members: s.machine.First(c.id), Floor: c.def.Epoch}
 	if !c.raft {
 		c.rep = replica.NewFollowing(cfg, rec)
+		c.rep.Hurt(s.now.Mono, c.hurt)
 		return
 	}
 	rep, err := replica.NewRaft(cfg, rec)

@@ -34,6 +34,10 @@ type copyOf struct {
 	lastWork       core.Time
 	lastCheckpoint *core.Checkpoint
 	filling        *filling
+	hurt           bool // this disk lacks something of it, or may
+	hurtAt         core.Time
+	healing        *healing
+	healTries      int
 	sealing        *sealing
 	sealed         bool // the seal of its generation is applied
 	yielding       *yielding
@@ -72,6 +76,8 @@ type writeRef struct {
 	c          *copyOf
 	id         uint64 // the replica's own; 0: none
 	checkpoint *core.Checkpoint
+	left       *int       // counts what must be on disk before what follows
+	heals      bool       // it takes the place of all that was there
 	write      core.Write // as it was asked: it is asked again where it found no room
 }
 
@@ -127,9 +133,11 @@ func (s *Shard) openCopy(id core.StreamID, def *core.Stream, rec *core.Recovered
 	if def != nil {
 		cfg.Floor = def.Epoch
 	}
-	cfg.Doubtful = rec != nil && rec.Damage != ""
+	c.hurt = rec != nil && rec.Damage != ""
+	c.hurtAt, cfg.Doubtful = s.now.Mono, c.hurt
 	if !c.raft {
 		c.rep = replica.NewFollowing(cfg, rec)
+		c.rep.Hurt(s.now.Mono, c.hurt)
 		return c, nil
 	}
 	var err error
@@ -151,7 +159,10 @@ func (s *Shard) restore(c *copyOf, rec *core.Recovered) error {
 
 // take makes the copy's applied state what a checkpoint says.
 func (s *Shard) take(c *copyOf, cp *core.Checkpoint) error {
-	mem, err := stream.DecodeMemory(cp.Memory)
+	mem, err := stream.NewMemory(), error(nil)
+	if cp.Index > 0 || len(cp.Memory) > 0 { // else of a stream's beginning
+		mem, err = stream.DecodeMemory(cp.Memory)
+	}
 	if err != nil {
 		return err
 	}
@@ -165,6 +176,8 @@ func (s *Shard) take(c *copyOf, cp *core.Checkpoint) error {
 		return s.takeCatalog(cp.Machine)
 	case c.def.Queue != nil && len(cp.Machine) > 0:
 		c.q, err = queue.Decode(cp.Machine, *c.def.Queue)
+	case c.def.Queue != nil && cp.Index == 0:
+		c.q = queue.New(*c.def.Queue)
 	}
 	return err
 }
@@ -215,6 +228,7 @@ func (s *Shard) work(c *copyOf) {
 		}
 	}
 	s.led(c)
+	s.finishHeal(c)
 	s.apply(c)
 	s.tendChange(c)
 	if c.yielding != nil {
@@ -234,6 +248,8 @@ func (s *Shard) write(c *copyOf, w *core.Write) {
 	out.ID, out.Stream, out.Road = s.id(), c.id, c.road
 	ref := writeRef{c: c, id: w.ID, write: out}
 	if w.Install != nil {
+		ref.heals = true
+		s.dropHeal(c)
 		if err := s.take(c, w.Install); err != nil {
 			s.note(8, "a checkpoint cannot be read", "stream", c.id, "err", err)
 			s.out.Stop = err
@@ -251,6 +267,7 @@ func (s *Shard) write(c *copyOf, w *core.Write) {
 // was acknowledged made a shorter log the stream's. What is left is applied anew.
 func (s *Shard) rewind(c *copyOf, cut core.Index) {
 	s.note(8, "a copy drops what it had applied: its leader has less", "stream", s.nameOf(c), "from", cut)
+	s.dropHeal(c)
 	cp := c.lastCheckpoint
 	c.mem, c.done, c.doneEpoch, c.next = stream.NewMemory(), 0, 0, 0
 	if c.q != nil {
@@ -283,6 +300,13 @@ func (s *Shard) flushed(id uint64, err error) {
 		w.c.making = false
 		w.c.checkpoint, w.c.lastCheckpoint = w.checkpoint.Index, w.checkpoint
 		w.c.rep.Compact(w.checkpoint)
+	}
+	if w.left != nil {
+		*w.left--
+		s.endFill(w.c)
+	}
+	if w.heals {
+		s.healed(w.c)
 	}
 	s.mark(w.c)
 }
@@ -430,21 +454,29 @@ func (s *Shard) makeCheckpoint(c *copyOf) {
 	if c.making || c.filling != nil || c.done == c.checkpoint || c.sealed || s.behind(c) {
 		return
 	}
-	cp := &core.Checkpoint{Start: c.start, Memory: c.mem.Encode()}
-	c.rep.Checkpoint(cp)
-	core.Assert(cp.Index == c.done && cp.Next == c.next, "a checkpoint is of what was applied")
+	cp := s.checkpointOf(c)
 	w := core.Write{ID: s.id(), Stream: c.id, Road: c.road, Checkpoint: cp}
-	switch {
-	case c == s.agreed:
-		cp.Machine = s.encodeCatalog()
-	case c.q != nil:
-		cp.Machine = c.q.Encode()
+	if c.q != nil {
 		r := c.q.Reclaim(c.next)
 		w.Reclaim = &r
 	}
 	c.making, c.bytesSince = true, 0
 	s.writes[w.ID] = writeRef{c: c, checkpoint: cp, write: w}
 	s.out.Writes = append(s.out.Writes, w)
+}
+
+// checkpointOf gives what the copy has applied.
+func (s *Shard) checkpointOf(c *copyOf) *core.Checkpoint {
+	cp := &core.Checkpoint{Start: c.start, Memory: c.mem.Encode()}
+	c.rep.Checkpoint(cp)
+	core.Assert(cp.Index == c.done && cp.Next == c.next, "a checkpoint is of what was applied")
+	switch {
+	case c == s.agreed:
+		cp.Machine = s.encodeCatalog()
+	case c.q != nil:
+		cp.Machine = c.q.Encode()
+	}
+	return cp
 }
 
 // behind says whether a follower still needs what a checkpoint would let go, and the

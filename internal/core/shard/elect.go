@@ -122,6 +122,9 @@ func (s *Shard) campaign(c *copyOf, running int) {
 		k.at = s.now.Mono + campaignStep
 		return
 	}
+	if c.hurt {
+		rank += len(s.membersOf(c)) // others can serve all of it
+	}
 	if rank > 0 && !k.stood { // who stands first has all of them to get through
 		k.stood = true
 		k.at = s.now.Mono + core.Time(rank)*(campaignStep+core.Time(len(s.seekers))*campaignCost)

@@ -13,6 +13,8 @@ type filling struct {
 	id    uint64
 	next  core.Index
 	since core.Time
+	left  int  // writes of it that are not on disk: a full disk refuses some
+	whole bool // nothing more is asked for
 }
 
 // fillBytes is how much one answer carries.
@@ -77,7 +79,8 @@ func (s *Shard) lateDelivery() {
 	}
 }
 
-// beginFill fetches the body below a checkpoint that the leader sent.
+// beginFill fetches the body below a checkpoint that the leader sent, all of it: the
+// checkpoint takes the place of everything that is on this disk.
 func (s *Shard) beginFill(p *peer, c *copyOf, m *core.Replicate) {
 	st := c.rep.Status()
 	if m.Checkpoint.Index <= c.done || m.Epoch < st.Epoch {
@@ -89,7 +92,8 @@ func (s *Shard) beginFill(p *peer, c *copyOf, m *core.Replicate) {
 		s.now.Mono-f.since < 10*core.Second {
 		return // under way
 	}
-	c.filling = &filling{from: p.node, run: p.id.Incarnation, m: m, next: c.done + 1}
+	c.filling = &filling{from: p.node, run: p.id.Incarnation, m: m, next: 1}
+	s.dropHeal(c)
 	s.note(0, "a copy is being filled", "stream", s.nameOf(c), "from", p.node, "through", m.Checkpoint.Index)
 	s.askFill(c)
 }
@@ -111,8 +115,12 @@ func (s *Shard) fill(p *peer, m *core.Fill) {
 		}
 	}
 	c := s.copies[m.Stream]
-	if c == nil || !c.leads {
+	if c == nil || !c.leads && c.filling != nil {
 		answer(&core.Filled{Kind: core.NotLeader})
+		return
+	}
+	if c.hurt && (!c.leads || s.now.Mono-c.hurtAt < healServe) {
+		answer(&core.Filled{Kind: core.Unavailable})
 		return
 	}
 	done := c.done
@@ -131,6 +139,7 @@ func (s *Shard) fill(p *peer, m *core.Fill) {
 	}
 	s.load(core.Load{Stream: c.id, ByIndex: true, Index: m.From, BytesMax: fillBytes}, func(es []core.Entry, err error) {
 		if err != nil {
+			s.harmed(c, err)
 			answer(&core.Filled{Kind: core.Unavailable})
 			return
 		}
@@ -148,6 +157,10 @@ func (s *Shard) fill(p *peer, m *core.Fill) {
 // filled takes a part of the body; after the last one the checkpoint itself.
 func (s *Shard) filled(p *peer, m *core.Filled) {
 	c := s.copies[m.Stream]
+	if c != nil && c.healing != nil && c.healing.id == m.ID && c.healing.from == p.node {
+		s.fetched(c, m)
+		return
+	}
 	if c == nil || c.filling == nil || c.filling.id != m.ID || c.filling.from != p.node {
 		return
 	}
@@ -157,18 +170,24 @@ func (s *Shard) filled(p *peer, m *core.Filled) {
 		return
 	}
 	through := f.m.Checkpoint.Index
-	es := m.Entries
-	for len(es) > 0 && es[len(es)-1].Index > through {
-		es = es[:len(es)-1]
-	}
-	if len(es) > 0 {
-		w := core.Write{ID: s.id(), Stream: c.id, Road: c.road, Fill: true, Entries: es}
-		s.writes[w.ID] = writeRef{c: c, write: w}
-		s.out.Writes = append(s.out.Writes, w)
-	}
+	s.fillIn(c, m.Entries, through, &f.left)
 	f.next = m.Next
 	if !m.Done && m.Next <= through {
 		s.askFill(c)
+		return
+	}
+	if m.Next <= through {
+		c.filling = nil // it has less than the checkpoint stands for: it will send again
+		return
+	}
+	f.whole = true
+	s.endFill(c)
+}
+
+// endFill takes the checkpoint itself, once all below it is on disk.
+func (s *Shard) endFill(c *copyOf) {
+	f := c.filling
+	if f == nil || !f.whole || f.left > 0 {
 		return
 	}
 	c.filling = nil

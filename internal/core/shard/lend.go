@@ -474,7 +474,7 @@ func (s *Shard) loadRecords(c *copyOf, o core.Offset) {
 		}
 		if err != nil { // it may be there yet: it is not given up
 			s.note(8, "the disk does not give a message", "stream", s.nameOf(c), "offset", o, "err", err)
-			s.timers.add(s.now.Mono+core.Second, func() {
+			s.timers.add(s.now.Mono+s.harmedFor(c, err), func() {
 				l.loading = false
 				s.mark(c)
 			})

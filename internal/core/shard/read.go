@@ -13,6 +13,9 @@ type reader struct {
 	loads int // under way
 	over  bool
 	waits bool // it hangs on its streams
+
+	mends   bool      // what it asked for is being fetched from a peer
+	patient core.Time // it waits for that until then
 }
 
 // read answers a Read here, or has the leader answer it.
@@ -23,7 +26,8 @@ func (s *Shard) read(r *core.Read, done func([]core.ReadAnswer)) {
 			return
 		}
 	}
-	rd := &reader{ask: *r, done: done, until: s.now.Mono + r.Wait}
+	rd := &reader{ask: *r, done: done, until: s.now.Mono + r.Wait,
+		patient: s.now.Mono + hurtPatient}
 	s.tryRead(rd)
 }
 
@@ -65,7 +69,7 @@ func (s *Shard) readElsewhere(r *core.Read, done func([]core.ReadAnswer)) {
 // tryRead reads what is there now. With too little it waits on its streams.
 func (s *Shard) tryRead(r *reader) {
 	r.parts = make([]core.ReadAnswer, len(r.ask.Parts))
-	r.waits = false
+	r.waits, r.mends = false, false
 	left := r.ask.BytesMax
 	if left <= 0 {
 		left = 1 << 30
@@ -142,7 +146,11 @@ func (s *Shard) fetch(r *reader, i int, c *copyOf, limit core.Offset, bytesMax i
 		r.loads++
 		s.load(core.Load{Stream: c.id, From: p.From, BytesMax: bytesMax}, func(es []core.Entry, err error) {
 			r.loads--
-			if err != nil {
+			switch {
+			case err == nil:
+			case s.harmed(c, err) && s.now.Mono < r.patient:
+				r.mends = true
+			default:
 				a.Err = &core.Error{Op: "read", Name: c.def.Name, Kind: core.Unavailable, Err: err}
 			}
 			s.collect(r, i, c, es, limit, bytesMax)
@@ -190,6 +198,10 @@ func (s *Shard) readDone(r *reader) {
 	if r.over {
 		return
 	}
+	if r.mends {
+		s.timers.add(s.now.Mono+hurtRetry, func() { s.readAgain(r) })
+		return
+	}
 	size, final := 0, false
 	for i := range r.parts {
 		for _, b := range r.parts[i].Batches {
@@ -216,6 +228,21 @@ func (s *Shard) readDone(r *reader) {
 			}
 		})
 	}
+}
+
+// readAgain reads what was damaged, here or where the stream is led by now.
+func (s *Shard) readAgain(r *reader) {
+	if r.over {
+		return
+	}
+	if !r.ask.Here && !r.ask.Copy && len(r.ask.Parts) == 1 {
+		if c := s.copies[r.ask.Parts[0].Stream]; c == nil || !c.leads {
+			r.over = true
+			s.readElsewhere(&r.ask, r.done)
+			return
+		}
+	}
+	s.tryRead(r)
 }
 
 // pruned forgets those who were answered, each time the slice would grow.

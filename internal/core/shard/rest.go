@@ -60,7 +60,10 @@ func (s *Shard) tickCopy(c *copyOf) bool {
 			s.makeCheckpoint(c)
 		}
 	}
-	if !st.Quiet || missing || len(c.acks) > 0 {
+	if c.hurt {
+		s.tendHeal(c)
+	}
+	if !st.Quiet || missing || len(c.acks) > 0 || c.hurt && len(s.membersOf(c)) > 1 {
 		return true
 	}
 	return s.doze(c, checkpointAt) || s.doze(c, st.TickAt)

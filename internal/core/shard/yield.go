@@ -56,9 +56,16 @@ func (s *Shard) lookHeir(c *copyOf, soon bool) {
 
 // heir gives the copy that shall lead instead of this one; now: at once.
 func (s *Shard) heir(c *copyOf) (core.DiskID, bool) {
-	if len(c.refused) > 0 && !c.raft && c.def.Policy.Election != core.ElectNone {
+	if (len(c.refused) > 0 || c.hurt) && !c.raft && c.def.Policy.Election != core.ElectNone {
 		if d := s.writer(c); d != 0 {
 			return d, true
+		}
+	}
+	if c.hurt && c.raft && !c.def.Changing {
+		for _, m := range c.def.Members {
+			if m.Disk != s.cfg.Self.Disk && m.InSync && s.living(m.Node) && s.stands(m.Disk) {
+				return m.Disk, true
+			}
 		}
 	}
 	if !c.raft {
@@ -187,7 +194,7 @@ func (s *Shard) hasAll(c *copyOf, d core.DiskID) bool {
 func (s *Shard) askYield(c *copyOf, y *yielding) {
 	y.asked = true
 	epoch := c.epoch
-	item := catalog.Yielding{Stream: c.id, Gen: c.gen, Epoch: epoch, To: y.to, Out: len(c.refused) > 0}
+	item := catalog.Yielding{Stream: c.id, Gen: c.gen, Epoch: epoch, To: y.to, Out: len(c.refused) > 0 || c.hurt}
 	s.propose(catalog.Yield([]catalog.Yielding{item}), func(_ core.Index, b []byte, err error) {
 		if c.yielding != y || c.epoch != epoch {
 			return
