@@ -30,14 +30,17 @@ type settleFlight struct {
 	settles []core.Settle
 	to      []settler
 	sent    bool
-	tries   int
 }
 
-// keepFinal drops what was returned from settlements that are sent again: with the
-// leadership those lends ended, and others may have the messages since.
-func (f *settleFlight) keepFinal() {
+// keepFinal drops what a consumer returned from settlements that its node sends to a later
+// attachment: with the earlier one those lends ended, and it or others may have the
+// messages since.
+func (f *settleFlight) keepFinal(id core.ConsumerID) {
 	for i := range f.settles {
 		x := &f.settles[i]
+		if x.Consumer != id {
+			continue
+		}
 		keep := x.Verdicts[:0:0]
 		for _, v := range x.Verdicts {
 			if v.Outcome == core.Accept || v.Outcome == core.Reject {
@@ -90,6 +93,9 @@ func (s *Shard) attach(t *target, hd *holding) {
 	s.closeSettles(t) // what was settled this turn is still held, in the new leader's eyes
 	hd.asked, hd.epoch, hd.stands = t.leader, t.epoch, false
 	hd.try++
+	for _, f := range t.settles { // sent or not
+		f.keepFinal(hd.id)
+	}
 	m := &core.AttachAsk{Attach: hd.attach, Incarnation: s.cfg.Self.Incarnation, Try: hd.try, Held: t.heldBy(hd)}
 	leader := t.leader
 	settle := func(err *core.Error) {
@@ -357,10 +363,6 @@ func (s *Shard) sendSettles(t *target) {
 			continue
 		}
 		f.sent = true
-		f.tries++
-		if f.tries > 1 {
-			f.keepFinal()
-		}
 		m := &core.SettleAsk{Stream: t.id, Epoch: t.epoch, Session: s.session, Seq: f.seq, Settles: f.settles}
 		done := func(err *core.Error) { s.settled(t, f, err) }
 		if t.leader == s.cfg.Self.Node {
