@@ -11,6 +11,8 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -140,6 +142,73 @@ func TestWhatStandsInOutIsReadBeforeTheEnd(t *testing.T) {
 	c.Close()
 	if err := <-h.closed; err == nil || err.Error() != "told to end" {
 		t.Fatalf("closed with %v", err)
+	}
+}
+
+// deaf is a connection whose client leaves: writing fails. The first read gives hello,
+// the next returns only when the server has taken note of the failure, and each from
+// there on gives one byte.
+type deaf struct {
+	net.Conn
+	reads int // the reader's
+	lost  atomic.Bool
+	once  sync.Once
+	noted chan struct{}
+}
+
+var errLeft = errors.New("the client has left")
+
+func (d *deaf) Write([]byte) (int, error) {
+	d.lost.Store(true)
+	return 0, errLeft
+}
+
+func (d *deaf) SetReadDeadline(t time.Time) error {
+	if d.lost.Load() {
+		d.once.Do(func() { close(d.noted) })
+	}
+	return d.Conn.SetReadDeadline(t)
+}
+
+func (d *deaf) Read(b []byte) (int, error) {
+	if d.reads++; d.reads == 1 {
+		return io.ReadFull(d.Conn, b[:len("hello")])
+	}
+	<-d.noted
+	return d.Conn.Read(b[:1])
+}
+
+func TestLastWordsAreTakenInThoughTheirClientReadsNoMore(t *testing.T) {
+	h := serve(t, Options{Wrap: func(c net.Conn) net.Conn {
+		return &deaf{Conn: c, noted: make(chan struct{})}
+	}})
+	c := h.dial(t)
+	say(t, c, "hello")
+	e := <-h.conns
+	say(t, c, "last words")
+	c.Close()
+	if err := <-h.closed; !errors.Is(err, errLeft) {
+		t.Errorf("closed with %v", err)
+	}
+	if want := len("hello") + len("last words"); e.fed != want {
+		t.Errorf("%d bytes were taken in, should be %d", e.fed, want)
+	}
+}
+
+func TestLastWordsEndWhereThereIsNoRoomForThem(t *testing.T) {
+	h := serve(t, Options{BytesMax: 100, Wrap: func(c net.Conn) net.Conn {
+		return &deaf{Conn: c, noted: make(chan struct{})}
+	}})
+	c := h.dial(t)
+	say(t, c, "hello")
+	e := <-h.conns
+	say(t, c, "?more") // the first owes all that may be, and is never answered
+	c.Close()
+	if err := <-h.closed; !errors.Is(err, errLeft) {
+		t.Errorf("closed with %v", err)
+	}
+	if want := len("hello") + len("?"); e.fed != want {
+		t.Errorf("%d bytes were taken in, should be %d", e.fed, want)
 	}
 }
 

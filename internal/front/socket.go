@@ -40,8 +40,9 @@ type socket struct {
 	writing  int // bytes in the writer's hands
 	ready    bool
 	ending   bool
-	closed   bool // Closed was called: what is answered later is owed no more
-	gone     bool // the writer has ended, or the socket failed: nothing is sent any more
+	closed   bool  // Closed was called: what is answered later is owed no more
+	gone     bool  // the writer has ended, or the socket failed: nothing is sent any more
+	unsent   error // why writing failed: the client is away, its last words may be unread
 	err      error
 	timer    *time.Timer
 	tickAt   core.Time
@@ -82,6 +83,9 @@ func (c *socket) run() {
 	err := c.read()
 
 	c.Lock()
+	if c.unsent != nil {
+		err = c.unsent
+	}
 	c.end(err)
 	c.Unlock()
 	<-written
@@ -126,7 +130,9 @@ func (c *socket) read() error {
 	}
 }
 
-// feed hands bytes over, then waits while more is owed or unsent than may be.
+// feed hands bytes over, then waits while more is owed or unsent than may be. What a
+// client said before it left is taken in too, as far as there is room for it: it may
+// have settled or committed something and closed without awaiting an answer.
 func (c *socket) feed(b []byte) {
 	c.Lock()
 	defer c.Unlock()
@@ -137,12 +143,25 @@ func (c *socket) feed(b []byte) {
 		c.end(err)
 	}
 	c.Wake()
-	for !c.ending && !c.gone {
+	for !c.ending {
+		if c.gone {
+			c.takeLast()
+			return
+		}
 		full := c.s.o.Budget.full() && c.owed > 0 && c.s.o.Budget.wait(c)
 		if !full && c.owed < c.s.o.BytesMax && c.out.Len()+c.writing < c.s.o.OutMax {
 			return
 		}
 		c.readable.Wait()
+	}
+}
+
+// takeLast drops the answers that nobody will read, and ends the connection where more
+// is owed than may be: nothing waits for room any more. Lock held.
+func (c *socket) takeLast() {
+	c.out.Take(nil, nil)
+	if c.owed >= c.s.o.BytesMax || c.s.o.Budget.full() {
+		c.end(c.unsent)
 	}
 }
 
@@ -183,9 +202,7 @@ func (c *socket) write() {
 		c.Lock()
 		spare, c.writing = memory, 0
 		if err != nil {
-			c.gone = true
-			c.end(err)
-			_ = c.nc.SetReadDeadline(time.Now())
+			c.unsent = err // linger bounds how long the reader goes on
 			break
 		}
 		c.readable.Signal()
@@ -194,6 +211,7 @@ func (c *socket) write() {
 		}
 	}
 	c.gone = true
+	c.readable.Broadcast()
 	c.linger()
 }
 
@@ -298,7 +316,9 @@ func (c *socket) Owe(n int) {
 func (c *socket) Ready() {
 	if !c.ready {
 		c.ready = true
-		_ = c.nc.SetReadDeadline(time.Time{})
+		if !c.gone {
+			_ = c.nc.SetReadDeadline(time.Time{})
+		}
 	}
 }
 
