@@ -238,6 +238,21 @@ func (c *conn) broken(e *wire.Error) {
 	}
 	c.f.log.Info("connection closed for its client's error", "front", "amqp",
 		"client", c.w.Info().Remote, "user", c.user, "reply", e.Code, "text", e.Text)
+	c.closeWith(e)
+}
+
+// forced ends a connection that runs though its client did nothing wrong.
+func (c *conn) forced(why, text string) {
+	if c.stage >= closing {
+		return
+	}
+	c.f.log.Info("connection closed: "+why, "front", "amqp",
+		"client", c.w.Info().Remote, "user", c.user, "text", text)
+	c.closeWith(wire.Errorf(wire.ConnectionForced, "%s", text))
+}
+
+// closeWith sends connection.close and puts all channels in order.
+func (c *conn) closeWith(e *wire.Error) {
 	c.send(0, &wire.ConnectionClose{Code: e.Code, Text: e.ReplyText(), Class: e.ID.Class(),
 		Method: e.ID.Method()})
 	c.stage = closing
@@ -377,8 +392,7 @@ func (c *conn) Shut(core.Now) {
 		c.end(nil)
 		return
 	}
-	c.broken(wire.Errorf(wire.ConnectionForced,
-		"broker forced connection closure with reason 'shutdown'"))
+	c.forced("the node stops", "broker forced connection closure with reason 'shutdown'")
 }
 
 // Closed puts in order what an ended connection leaves.

@@ -8,7 +8,6 @@ import (
 	"trine/internal/core"
 	"trine/internal/front"
 	"trine/internal/front/amqp/topology"
-	"trine/internal/front/amqp/wire"
 )
 
 // ConnectionInfo is one connection of this node, for those who operate it.
@@ -85,7 +84,7 @@ func (f *Front) CloseConnection(name, reason string) bool {
 		c.w.Lock()
 		found := c.stage == running && c.name() == name
 		if found {
-			c.broken(wire.Errorf(wire.ConnectionForced, "%s", reason))
+			c.forced("an operator's doing", reason)
 			c.w.Wake()
 		}
 		c.w.Unlock()
