@@ -86,7 +86,7 @@ func (s *Shard) enter(m *core.Enter, wait core.Time, who asker) {
 		return
 	}
 	e := []core.Entry{{Kind: core.EntryBatch, Count: h.LastDelta + 1, Data: m.Batch}}
-	if err := c.rep.Propose(s.now.Mono, e); err != nil {
+	if err := s.proposes(c, e); err != nil {
 		s.refuse(who, asError("append", err))
 		return
 	}
@@ -126,6 +126,14 @@ func (s *Shard) closed(c *copyOf, m *core.Enter, h *record.Header, minOK bool) *
 		return &core.Error{Op: "append", Name: c.def.Name, Kind: core.Full, Detail: "queue length limit"}
 	}
 	return nil
+}
+
+// proposes appends to a copy, which may have slept: also one that refuses because it
+// wakes has something to say, and nobody else asks it.
+func (s *Shard) proposes(c *copyOf, es []core.Entry) error {
+	err := c.rep.Propose(s.now.Mono, es)
+	s.mark(c)
+	return err
 }
 
 func (s *Shard) await(c *copyOf, a ack) {

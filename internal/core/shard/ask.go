@@ -127,7 +127,7 @@ func (s *Shard) trimHere(t *core.Trim, done func(core.Offset, error)) bool {
 		return true
 	}
 	e := []core.Entry{{Kind: core.EntryTrim, Data: binary.BigEndian.AppendUint64(nil, uint64(before))}}
-	if err := c.rep.Propose(s.now.Mono, e); err != nil {
+	if err := s.proposes(c, e); err != nil {
 		return false
 	}
 	c.ahead.Append(&e[0])

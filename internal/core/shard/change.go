@@ -89,7 +89,7 @@ func sealed(c *copyOf) *sealing {
 // seal appends the last entry of a generation.
 func (s *Shard) seal(c *copyOf) bool {
 	e := []core.Entry{{Kind: core.EntrySeal}}
-	if c.rep.Propose(s.now.Mono, e) != nil {
+	if s.proposes(c, e) != nil {
 		return false
 	}
 	c.ahead.Append(&e[0])
