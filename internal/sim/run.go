@@ -157,7 +157,7 @@ func (r *runner) end() {
 	}
 	w.Run(2 * core.Second)
 	for _, s := range r.subjects {
-		r.probe(s)
+		r.probe(s, "probe.1")
 		s.check()
 	}
 	w.unsure = map[string]bool{}
@@ -172,7 +172,14 @@ func (r *runner) end() {
 		}
 	}
 	r.checkChurn()
+	w.Run(longRest)
+	for _, s := range r.subjects {
+		r.probe(s, "probe.2")
+	}
 }
+
+// longRest is longer than any part of a stream at rest stays awake.
+const longRest = 13 * core.Second
 
 func (r *runner) allMembers() bool {
 	for _, n := range r.w.Nodes {
@@ -212,13 +219,13 @@ func (r *runner) define(s *subject) bool {
 }
 
 // probe looks whether a stream serves again.
-func (r *runner) probe(s *subject) {
+func (r *runner) probe(s *subject, value string) {
 	p := &producer{s: s, n: r.w.Nodes[1], run: r.w.Nodes[1].run, open: map[uint64]string{}}
-	p.open[1] = "probe.1"
-	s.sent["probe.1"] = true
+	p.open[1] = value
+	s.sent[value] = true
 	p.n.Ask(&shard.Ask{Appends: []core.Append{{Stream: s.id, Token: 1, To: p,
-		Records: []core.Record{{Stamp: -1, Value: []byte("probe.1")}}}}})
-	if !r.w.Until(10*core.Second, func() bool { return len(p.open) == 0 }) || !s.acked["probe.1"] {
+		Records: []core.Record{{Stamp: -1, Value: []byte(value)}}}}})
+	if !r.w.Until(10*core.Second, func() bool { return len(p.open) == 0 }) || !s.acked[value] {
 		s.broken(Stuck, "it does not serve again")
 	}
 }
