@@ -1,13 +1,14 @@
 package clients
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"trine/tests/nodes"
 )
 
 func dial(t *testing.T, host string) *amqp.Channel {
@@ -34,7 +35,7 @@ func TestAmqp091GoWritesAndReadsThroughEveryNode(t *testing.T) {
 			}
 			want := lines(1500)
 			for i, h := range hosts {
-				publish(t, dial(t, h), name, want[i*500:(i+1)*500])
+				nodes.Publish(t, dial(t, h), name, want[i*500:(i+1)*500])
 			}
 			for i, h := range []string{hosts[2], hosts[1], hosts[0]} {
 				got := take(t, dial(t, h), name, 500)
@@ -47,29 +48,6 @@ func TestAmqp091GoWritesAndReadsThroughEveryNode(t *testing.T) {
 				t.Fatalf("%d messages are left, %v", q.Messages, err)
 			}
 		})
-	}
-}
-
-func publish(t *testing.T, ch *amqp.Channel, queue string, bodies []string) {
-	t.Helper()
-	if err := ch.Confirm(false); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	var waits []*amqp.DeferredConfirmation
-	for _, b := range bodies {
-		d, err := ch.PublishWithDeferredConfirmWithContext(ctx, "", queue, true, false,
-			amqp.Publishing{DeliveryMode: amqp.Persistent, Body: []byte(b)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		waits = append(waits, d)
-	}
-	for _, d := range waits {
-		if ok, err := d.WaitContext(ctx); err != nil || !ok {
-			t.Fatalf("confirmed: %v, %v", ok, err)
-		}
 	}
 }
 

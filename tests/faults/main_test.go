@@ -130,25 +130,7 @@ func publish(t *testing.T, host, queue string, texts []string) {
 	t.Helper()
 	ch := channel(t, host)
 	defer ch.Close()
-	if err := ch.Confirm(false); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
-	defer cancel()
-	var waits []*amqp.DeferredConfirmation
-	for _, s := range texts {
-		d, err := ch.PublishWithDeferredConfirmWithContext(ctx, "", queue, true, false,
-			amqp.Publishing{DeliveryMode: amqp.Persistent, Body: []byte(s)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		waits = append(waits, d)
-	}
-	for _, d := range waits {
-		if ok, err := d.WaitContext(ctx); err != nil || !ok {
-			t.Fatalf("publish to %s: confirmed %v, %v", queue, ok, err)
-		}
-	}
+	nodes.Publish(t, ch, queue, texts)
 }
 
 // peek consumes n messages and gives them back to the queue.
