@@ -25,6 +25,7 @@ type target struct {
 	settleTo  []settler
 	settles   []*settleFlight
 	holdings  []*holding // this node's consumers, in the order they came
+	detaches  []*detaching
 
 	touched bool
 	pending bool // in Shard.pending
@@ -210,6 +211,7 @@ func (s *Shard) sendTarget(t *target) {
 		})
 	}
 	s.sendSettles(t)
+	s.sendDetaches(t)
 }
 
 func orUnknown(e *core.Error) *core.Error {
@@ -290,12 +292,7 @@ func (s *Shard) tellParts(f *flight, done core.Appended, err *core.Error) {
 // again has all that is under way sent once more, from the first on, as soon as a
 // leader is known; if it is known already, in a moment.
 func (s *Shard) again(t *target) {
-	for _, f := range t.flights {
-		f.sent = false
-	}
-	for _, f := range t.settles {
-		f.sent = false
-	}
+	t.unsent()
 	s.stray(t)
 	if t.retryAt > s.now.Mono {
 		return

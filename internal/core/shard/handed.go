@@ -100,12 +100,7 @@ func (s *Shard) aimAt(t *target, leader core.NodeID, epoch core.Epoch) {
 		return
 	}
 	if t.leader != leader || t.epoch != epoch {
-		for _, f := range t.flights {
-			f.sent = false
-		}
-		for _, f := range t.settles {
-			f.sent = false
-		}
+		t.unsent()
 		for _, hd := range t.holdings {
 			hd.asked = 0
 		}

@@ -115,19 +115,26 @@ func (s *Shard) attach(t *target, hd *holding) {
 			s.attachFailed(hd, err)
 		}
 	}
-	if leader == s.cfg.Self.Node {
-		epoch, err := s.attachHere(m, s.cfg.Self.Node)
-		if err == nil {
-			s.standsAt(t, hd, epoch)
+	told := func(epoch core.Epoch, err *core.Error) {
+		if err == nil && hd.asked == leader && t.leader == leader {
+			err = s.standsAt(t, hd, epoch)
 		}
 		settle(err)
+	}
+	if leader == s.cfg.Self.Node {
+		told(s.attachHere(m, leader))
 		return
 	}
 	s.request(leader, m, func(r *core.Response) {
-		if b, ok := r.Body.(*core.Attached); ok && r.Err == nil && hd.asked == leader && t.leader == leader {
-			s.standsAt(t, hd, b.Epoch)
+		b, ok := r.Body.(*core.Attached)
+		switch {
+		case r.Err != nil:
+			told(0, r.Err)
+		case ok:
+			told(b.Epoch, nil)
+		default:
+			told(0, fail("consume", core.Unknown, "the answer has no form that is known"))
 		}
-		settle(r.Err)
 	})
 	if hd.drain {
 		s.request(leader, &core.CreditAsk{Credit: core.Credit{Stream: t.id, Consumer: hd.id, Drain: true},
@@ -136,11 +143,16 @@ func (s *Shard) attach(t *target, hd *holding) {
 }
 
 // standsAt takes that a leadership has attached a consumer. If it is newer than the one
-// that this node knew of, the others are attached again.
-func (s *Shard) standsAt(t *target, hd *holding, epoch core.Epoch) {
+// that this node knew of, the others are attached again. If it is older, it is over, and
+// what it knows of the consumer with it: the leader has yet to learn of its new one.
+func (s *Shard) standsAt(t *target, hd *holding, epoch core.Epoch) *core.Error {
+	if epoch < t.epoch {
+		return &core.Error{Op: "consume", Kind: core.Unavailable, Epoch: t.epoch,
+			Detail: "attached to a leadership that is over"}
+	}
 	hd.epoch = epoch
-	if epoch <= t.epoch {
-		return
+	if epoch == t.epoch {
+		return nil
 	}
 	t.epoch = epoch
 	for _, o := range t.holdings {
@@ -149,6 +161,7 @@ func (s *Shard) standsAt(t *target, hd *holding, epoch core.Epoch) {
 		}
 	}
 	s.reattach(t)
+	return nil
 }
 
 func (s *Shard) attached(hd *holding) {
@@ -280,21 +293,11 @@ func (s *Shard) detachAsked(stream core.StreamID, id core.ConsumerID, done func(
 	} else {
 		s.drop(hd)
 	}
-	m := &core.DetachAsk{Stream: stream, Consumer: core.Consumer{Incarnation: s.cfg.Self.Incarnation, ID: id}}
-	tell := func() {
+	s.detach(t, id, func() {
 		if done != nil {
 			s.answer(func() { done(nil) })
 		}
-	}
-	switch {
-	case t.stale:
-		tell()
-	case t.leader == s.cfg.Self.Node:
-		s.detachHere(m)
-		tell()
-	default:
-		s.request(t.leader, m, func(*core.Response) { tell() })
-	}
+	})
 }
 
 func (s *Shard) settlesAsked(ss []core.Settle) {
@@ -399,10 +402,18 @@ func (s *Shard) settled(t *target, f *settleFlight, err *core.Error) {
 // settling says whether settlements of a consumer are under way.
 func (t *target) settling(hd *holding) bool {
 	for _, f := range t.settles {
-		for i := range f.settles {
-			if f.settles[i].Consumer == hd.id {
-				return true
-			}
+		if f.of(hd.id) {
+			return true
+		}
+	}
+	return false
+}
+
+// of says whether a consumer settles something in f.
+func (f *settleFlight) of(id core.ConsumerID) bool {
+	for i := range f.settles {
+		if f.settles[i].Consumer == id {
+			return true
 		}
 	}
 	return false
@@ -415,13 +426,6 @@ func (s *Shard) dropGone(t *target) {
 			continue
 		}
 		s.drop(hd)
-		m := &core.DetachAsk{Stream: t.id, Consumer: core.Consumer{Incarnation: s.cfg.Self.Incarnation, ID: hd.id}}
-		switch {
-		case t.stale:
-		case t.leader == s.cfg.Self.Node:
-			s.detachHere(m)
-		default:
-			s.request(t.leader, m, nil)
-		}
+		s.detach(t, hd.id, nil)
 	}
 }

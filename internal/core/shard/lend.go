@@ -240,14 +240,6 @@ func (s *Shard) creditHere(m *core.CreditAsk) {
 	}
 }
 
-func (s *Shard) detachHere(m *core.DetachAsk) {
-	if c, err := s.lending("consume", m.Stream); err == nil {
-		c.q.Detach(m.Consumer)
-		delete(c.lender.tries, m.Consumer)
-		s.mark(c)
-	}
-}
-
 // detachNode ends what a node's run had attached here.
 func (s *Shard) detachNode(run core.Incarnation) {
 	for _, c := range s.list {

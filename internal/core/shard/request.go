@@ -103,8 +103,7 @@ func (s *Shard) requested(p *peer, m *core.Request) {
 	case *core.SettleAsk:
 		s.settleHere(b, run, func(err *core.Error) { answer(orNil(err), &core.SettleDone{Seq: b.Seq}) })
 	case *core.DetachAsk:
-		s.detachHere(b)
-		answer(nil, &core.Done{})
+		s.respond(p, id, s.detachHere(b), nil)
 	case *core.InspectAsk:
 		c, err := s.lending("inspect", b.Stream)
 		if err != nil {

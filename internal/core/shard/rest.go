@@ -136,7 +136,7 @@ func (s *Shard) retryTargets() {
 			continue
 		}
 		s.overdue(t)
-		work := len(t.flights) > 0 || len(t.settles) > 0
+		work := len(t.flights) > 0 || len(t.settles) > 0 || len(t.detaches) > 0
 		if t.stale && (work || len(t.holdings) > 0) {
 			s.retarget(t)
 		}

@@ -329,6 +329,11 @@ func (s *Shard) gone(st *core.Stream) {
 			s.out.Answers = append(s.out.Answers, Answer{Settler: w.to, Token: w.token, Err: err})
 		}
 	}
+	for _, d := range t.detaches {
+		if d.done != nil {
+			d.done()
+		}
+	}
 	for _, hd := range t.holdings {
 		delete(s.holdings, hd.id)
 		s.attachFailed(hd, &core.Error{Op: "consume", Name: st.Name, Kind: core.NotExist})
