@@ -149,6 +149,7 @@ func (l *lane) readAll() error {
 	var es []shard.Event
 	slab := make([]byte, size)
 	from, to := 0, 0 // what was read and not yet cut
+	unowed := 0      // bytes read since messages were delivered last
 	for {
 		n, err := l.conn.Read(slab[to:])
 		if n == 0 && err != nil {
@@ -156,6 +157,7 @@ func (l *lane) readAll() error {
 		}
 		l.link.heard.Store(int64(l.link.n.now().Mono))
 		to += n
+		unowed += n
 		es = es[:0]
 		need := 0
 		for {
@@ -176,8 +178,11 @@ func (l *lane) readAll() error {
 				es = append(es, shard.Event{Kind: shard.Message, Peer: l.link.peer, Msg: m})
 			}
 		}
-		if len(es) > 0 && !l.deliver(es, n) {
-			return errEnded
+		if len(es) > 0 {
+			if !l.deliver(es, unowed) {
+				return errEnded
+			}
+			unowed = 0
 		}
 		if from+need > len(slab) || len(slab)-to < slabRest {
 			next := make([]byte, max(size, need))
