@@ -30,6 +30,8 @@ var rules = []rule{
 	{"x-quorum-initial-group-size", positive, true},
 	{"x-queue-leader-locator", oneOf("invalid_queue_leader_locator", "client-local", "balanced",
 		"least-leaders", "random"), true},
+	{"x-queue-master-locator", oneOf("invalid_queue_master_locator", "client-local", "min-masters",
+		"random"), false},
 	{"x-queue-version", natural, false},
 }
 

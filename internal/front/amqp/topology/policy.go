@@ -70,6 +70,8 @@ type PolicyDefinition struct {
 	DeadKey       *string         `json:"dead-letter-routing-key,omitempty"`
 	DeadStrategy  *string         `json:"dead-letter-strategy,omitempty"`
 	DeliveryLimit *int64          `json:"delivery-limit,omitempty"`
+	LeaderLocator string          `json:"queue-leader-locator,omitempty"`
+	MasterLocator string          `json:"queue-master-locator,omitempty"`
 	TrineKind     string          `json:"trine-kind,omitempty"`   // classic or quorum: the kind in force
 	TrineCopies   int             `json:"trine-copies,omitempty"` // of a quorum queue
 }
