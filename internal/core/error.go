@@ -50,6 +50,10 @@ type Error struct {
 	Err    error  // the cause
 }
 
+// LimitReached is the Detail of a Full whose reason is the stream's own limit: the disk
+// has room.
+const LimitReached = "queue length limit"
+
 // Error gives `operation "subject": kind: detail: cause`.
 func (e *Error) Error() string {
 	s := e.Op

@@ -116,7 +116,7 @@ func (b *Broker) appended(a *core.Append) (core.Appended, error) {
 		return out, failed(op, s.Name, core.Fenced, "")
 	}
 	if l.queue != nil && l.queue.Full(int64(h.Count), int64(len(batch))) {
-		return out, failed(op, s.Name, core.Full, "the queue is at its limit")
+		return out, failed(op, s.Name, core.Full, core.LimitReached)
 	}
 	out.Base = l.next
 	record.SetBase(batch, l.next, s.Epoch)

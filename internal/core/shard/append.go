@@ -123,7 +123,7 @@ func (s *Shard) closed(c *copyOf, m *core.Enter, h *record.Header, minOK bool) *
 	case m.Ack == core.AckCommit && !minOK && !c.raft: // under Raft it waits for a majority
 		return &core.Error{Op: "append", Name: c.def.Name, Kind: core.Refused, Epoch: c.epoch}
 	case c.q != nil && c.ready && c.q.Full(int64(h.Count)+int64(c.rep.Status().LogEnd-c.next), int64(len(m.Batch))-record.HeaderSize):
-		return &core.Error{Op: "append", Name: c.def.Name, Kind: core.Full, Detail: "queue length limit"}
+		return &core.Error{Op: "append", Name: c.def.Name, Kind: core.Full, Detail: core.LimitReached}
 	}
 	return nil
 }
