@@ -11,7 +11,6 @@ import (
 	"crypto/rand"
 	"io"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -42,6 +41,7 @@ type Front struct {
 	log  *slog.Logger
 
 	lastConsumer atomic.Uint64
+	draws        draws
 
 	mu    sync.Mutex // guards conns
 	conns map[*conn]struct{}
@@ -80,6 +80,8 @@ func New(c front.Core, o Options) *Front {
 		o.Log = slog.Default()
 	}
 	f := &Front{core: c, o: o, view: topology.NewView(), log: o.Log, conns: map[*conn]struct{}{}}
+	f.view.Here = c.Self().Node
+	f.draws.seed(o.Rand)
 	c.Cluster().Watch(topology.DocumentPrefix, f.documents)
 	c.Streams().Watch(topology.DocumentPrefix, f.streamChanged)
 	c.OnForward(topology.DocumentPrefix, f.forward)
@@ -109,18 +111,6 @@ func (f *Front) nextConsumer() core.ConsumerID {
 // consumerSpace sets this front end's consumers apart from those of others on the
 // same node.
 const consumerSpace = 1
-
-// living gives the nodes that are there, this one among them.
-func (f *Front) living() []core.NodeID {
-	at := []core.NodeID{f.core.Self().Node}
-	for _, i := range f.core.Cluster().Nodes() {
-		if i.Alive && !i.Self && !i.Doubted {
-			at = append(at, i.Node)
-		}
-	}
-	slices.Sort(at)
-	return at
-}
 
 // alive says whether a node is.
 func (f *Front) alive(n core.NodeID) bool {

@@ -2,37 +2,91 @@ package amqp
 
 import (
 	"fmt"
+	"strings"
 
 	"trine/internal/front/amqp/route"
+	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
 )
 
 // rule says what an argument of queue.declare may be.
 type rule struct {
-	name   string
-	check  func(v wire.Value) string // why the value is refused, or ""
-	quorum bool                      // quorum queues take it
+	name  string
+	check func(v wire.Value) string // why the value is refused, or ""
+	kinds string                    // which kinds of queue take it, by their first letters
 }
 
 var rules = []rule{
-	{"x-expires", positive, true},
-	{"x-message-ttl", natural, true},
-	{"x-dead-letter-exchange", text, true},
-	{"x-dead-letter-routing-key", text, true},
-	{"x-dead-letter-strategy", oneOf("invalid_dlx_strategy", "at-most-once", "at-least-once"), true},
-	{"x-max-length", natural, true},
-	{"x-max-length-bytes", natural, true},
-	{"x-max-priority", level, false},
-	{"x-overflow", oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx"), true},
-	{"x-queue-mode", oneOf("invalid_queue_mode", "default", "lazy"), false},
-	{"x-single-active-consumer", boolean, true},
-	{"x-delivery-limit", integer, true},
-	{"x-quorum-initial-group-size", positive, true},
+	{"x-expires", positive, "cq"},
+	{"x-message-ttl", natural, "cq"},
+	{"x-dead-letter-exchange", text, "cq"},
+	{"x-dead-letter-routing-key", text, "cq"},
+	{"x-dead-letter-strategy", oneOf("invalid_dlx_strategy", "at-most-once", "at-least-once"), "q"},
+	{"x-max-length", natural, "cq"},
+	{"x-max-length-bytes", natural, "cqs"},
+	{"x-max-priority", level, "c"},
+	{"x-overflow", oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx"), "cq"},
+	{"x-queue-mode", oneOf("invalid_queue_mode", "default", "lazy"), "c"},
+	{"x-queue-version", natural, "c"},
+	{"x-single-active-consumer", boolean, "cq"},
+	{"x-delivery-limit", integer, "q"},
+	{"x-quorum-initial-group-size", positive, "q"},
+	{"x-max-age", maxAge, "s"},
+	{"x-stream-max-segment-size-bytes", natural, "s"},
+	{"x-stream-filter-size-bytes", natural, "s"},
+	{"x-initial-cluster-size", positive, "s"},
 	{"x-queue-leader-locator", oneOf("invalid_queue_leader_locator", "client-local", "balanced",
-		"least-leaders", "random"), true},
-	{"x-queue-master-locator", oneOf("invalid_queue_master_locator", "client-local", "min-masters",
-		"random"), false},
-	{"x-queue-version", natural, false},
+		"least-leaders", "random"), "cqs"},
+}
+
+// consumerRules are those for the arguments of basic.consume.
+var consumerRules = []rule{
+	{"x-priority", integer, "cq"},
+	{"x-stream-offset", streamOffset, "s"},
+	{"x-stream-filter", anything, "s"},
+	{"x-stream-match-unfiltered", anything, "s"},
+}
+
+// follows holds arguments to the rules for a kind of queue: first those that it takes,
+// then that there are no others.
+func follows(rs []rule, args wire.Table, kind string, of subject) error {
+	takes := func(r *rule) bool { return strings.Contains(r.kinds, kind[:1]) }
+	for i := range rs {
+		r := &rs[i]
+		v, ok := args.Get(r.name)
+		if !ok || !takes(r) {
+			continue
+		}
+		if why := r.check(v); why != "" {
+			return invalidArg(r.name, of, why)
+		}
+	}
+	for {
+		name, _, rest, ok := args.Next()
+		if !ok {
+			return nil
+		}
+		args = rest
+		for i := range rs {
+			if rs[i].name == string(name) && !takes(&rs[i]) {
+				return wire.Errorf(wire.PreconditionFailed,
+					"invalid arg '%s' for %s of queue type rabbit_%s_queue", name, of, kind)
+			}
+		}
+	}
+}
+
+func anything(wire.Value) string { return "" }
+
+func maxAge(v wire.Value) string {
+	b, ok := v.Text()
+	if !ok {
+		return text(v)
+	}
+	if _, ok := topology.MaxAge(string(b)); !ok {
+		return "invalid_max_age"
+	}
+	return ""
 }
 
 func integer(v wire.Value) string {
@@ -113,17 +167,15 @@ func kindOf(args wire.Table, of subject) (string, error) {
 		return "", invalidArg("x-queue-type", of, fmt.Sprintf("\"expected longstr, got %s\"", v.TypeName()))
 	}
 	switch string(b) {
-	case classic, quorum:
+	case classic, quorum, streamed:
 		return string(b), nil
-	case streamed:
-		return "", wire.Errorf(wire.NotImplemented, "queue type 'stream' is not supported as yet")
 	}
 	return "", invalidArg("x-queue-type", of, fmt.Sprintf("\"unsupported queue type '%s'\"", b))
 }
 
 // checkDeclaration refuses a declaration that no queue can follow.
 func checkDeclaration(m *wire.QueueDeclare, kind string, of subject) error {
-	if kind == quorum {
+	if kind != classic {
 		var bad string
 		switch {
 		case m.Exclusive:
@@ -135,24 +187,17 @@ func checkDeclaration(m *wire.QueueDeclare, kind string, of subject) error {
 		}
 		if m.Queue == "" {
 			return wire.Errorf(wire.PreconditionFailed,
-				"Cannot declare a server-named queue for type rabbit_quorum_queue")
+				"Cannot declare a server-named queue for type rabbit_%s_queue", kind)
 		}
 		if bad != "" {
 			return wire.Errorf(wire.PreconditionFailed, "invalid property '%s' for %s", bad, of)
 		}
 	}
-	for _, r := range rules {
-		v, ok := m.Arguments.Get(r.name)
-		if !ok {
-			continue
-		}
-		if kind == quorum && !r.quorum {
-			return wire.Errorf(wire.PreconditionFailed,
-				"invalid arg '%s' for %s of queue type rabbit_quorum_queue", r.name, of)
-		}
-		if why := r.check(v); why != "" {
-			return invalidArg(r.name, of, why)
-		}
+	if err := follows(rules, m.Arguments, kind, of); err != nil {
+		return err
+	}
+	if kind == streamed {
+		return checkStream(m.Arguments)
 	}
 	if _, ok := m.Arguments.Get("x-dead-letter-routing-key"); ok {
 		if _, ok := m.Arguments.Get("x-dead-letter-exchange"); !ok {

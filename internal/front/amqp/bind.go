@@ -137,11 +137,8 @@ func (ch *channel) bindNow(r *bindRequest) error {
 	} else {
 		doc.DestRevision = to.Revision
 	}
-	if x.Kind == route.Headers {
-		if _, text, ok := route.MatchKindOf(r.args); !ok {
-			return wire.Errorf(wire.PreconditionFailed, "Invalid x-match field value <<\"%s\">>; "+
-				"expected all, any, all-with-x, or any-with-x", text)
-		}
+	if err := r.suits(x, q); err != nil {
+		return err
 	}
 	key := topology.BindingKey(c.vhost, r.source, r.toQueue, r.dest, r.key, r.args)
 	if c.f.view.Bound(c.vhost, key) {
@@ -161,9 +158,40 @@ func (ch *channel) bindNow(r *bindRequest) error {
 			// One end was deleted and made anew meanwhile: bind the new one.
 			return ch.whenSure(r.id, func() error { return ch.bindNow(r) })
 		}
+		if x.Kind == route.RecentHistory {
+			ch.catchUp(x, q, to, r)
+			return nil
+		}
 		r.ok()
 		return nil
 	})
+	return nil
+}
+
+// suits refuses a binding that an exchange of x's kind cannot have.
+func (r *bindRequest) suits(x *exchange, q *queue) error {
+	why := ""
+	switch x.Kind {
+	case route.Headers:
+		if _, text, ok := route.MatchKindOf(r.args); !ok {
+			why = "Invalid x-match field value <<\"" + text + "\">>; expected all, any, all-with-x, " +
+				"or any-with-x"
+		}
+	case route.ConsistentHash:
+		_, why = route.Weight(r.key)
+	case route.LocalRandom:
+		switch {
+		case r.key != "":
+			why = "Non empty binding '" + r.key + "' key not permitted"
+		case q == nil:
+			why = "Destination not found"
+		case q.Kind != classic:
+			why = "Queue type rabbit_" + q.Kind + "_queue not valid for this exchange type"
+		}
+	}
+	if why != "" {
+		return wire.Errorf(wire.PreconditionFailed, "%s", why)
+	}
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"trine/internal/core"
+	"trine/internal/front/amqp/route"
 	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
 )
@@ -37,6 +38,7 @@ type channel struct {
 	mode      mode
 	content   content
 	resolver  topology.Resolver
+	message   route.Message // what resolver is asked for
 	routes    routes
 	writes    writes
 	target    target

@@ -6,6 +6,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/front"
+	"trine/internal/front/amqp/letter"
 	"trine/internal/front/amqp/wire"
 )
 
@@ -64,11 +65,13 @@ type conn struct {
 	unpaid    []*consumer // those with delivered bytes to give back as credit
 	payAt     core.Time   // 0, or when all of them are given it back
 	left      bool        // its channels are being put in order, or are
+	readers   []*consumer // of streams
+	readAt    core.Time   // 0, or when those that were refused ask again
 	due       []*channel  // answers came: their backlog is to be worked off
 	partial   int         // bytes of unfinished messages
 
 	turn turn
-	slab slab
+	slab letter.Slab
 }
 
 func newConn(f *Front, w front.Wire) *conn {
@@ -337,7 +340,11 @@ func (c *conn) Tick(now core.Now) core.Time {
 		c.end(c.failure)
 		return 0
 	}
-	next := earlier(c.deadline, c.payAt)
+	if c.readAt != 0 && now.Mono >= c.readAt {
+		c.readAt = 0
+		c.readAll()
+	}
+	next := earlier(earlier(c.deadline, c.payAt), c.readAt)
 	if c.heartbeat != 0 && c.stage >= running && c.stage < over {
 		if now.Mono-c.heard > 2*c.heartbeat {
 			c.end(wire.Errorf(wire.ConnectionForced, "missed heartbeats from client, timeout: %ds",
@@ -384,6 +391,7 @@ func (c *conn) workOff(now core.Now) {
 func (c *conn) Drained(now core.Now) {
 	c.said = now.Mono
 	c.pay(false)
+	c.readAll()
 }
 
 // Shut says goodbye because the node stops.

@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"trine/internal/core"
+	"trine/internal/front/amqp/letter"
 	"trine/internal/front/amqp/wire"
 	"trine/internal/front/gate"
 )
@@ -12,24 +13,24 @@ import (
 //	    │             │            │ settled all
 //	    └─────────────┴────────────┴──▶ detached, or ended by its queue
 type consumer struct {
-	id        core.ConsumerID
-	ch        *channel
-	queue     *queue
-	tag       string
-	noAck     bool
-	attached  bool
-	stopped   bool
-	detached  bool
-	window    int32 // messages that it may hold
-	prefetch  int   // its own limit; 0: none
-	held      int   // delivered or waiting, not settled
-	unpaid    int64 // bytes delivered whose credit was not given back
-	owing     bool  // in conn.unpaid
-	verdicts  []core.Verdict
-	dirty     bool        // in turn.dirty
-	waiting   []core.Lend // before consume-ok, or above the channel's shared limit
-	getting   *wire.BasicGet
-	cancelled bool // its client was told that it is over
+	id       core.ConsumerID
+	ch       *channel
+	queue    *queue
+	tag      string
+	noAck    bool
+	attached bool
+	stopped  bool
+	detached bool
+	window   int32 // messages that it may hold
+	prefetch int   // its own limit; 0: none
+	held     int   // delivered or waiting, not settled
+	unpaid   int64 // bytes delivered whose credit was not given back
+	owing    bool  // in conn.unpaid
+	verdicts []core.Verdict
+	dirty    bool        // in turn.dirty
+	waiting  []core.Lend // before consume-ok, or above the channel's shared limit
+	getting  *wire.BasicGet
+	reader   *reader // of a stream: nothing is lent to it
 }
 
 // windowBytes is how much a consumer may have on its way to the client's socket.
@@ -58,7 +59,7 @@ func (ch *channel) qos(m *wire.BasicQos) error {
 	} else {
 		ch.shared = int(m.PrefetchCount)
 		for _, cs := range ch.order {
-			if w := windowOf(cs.prefetch, ch.shared); w != cs.window && !cs.noAck {
+			if w := windowOf(cs.prefetch, ch.shared); w != cs.window && !cs.noAck && cs.reader == nil {
 				ch.c.f.core.Queue().Credit(core.Credit{Stream: cs.queue.Stream.ID, Consumer: cs.id,
 					Messages: w - cs.window})
 				cs.window = w
@@ -85,8 +86,11 @@ func (ch *channel) consume(m *wire.BasicConsume) error {
 		return err
 	}
 	return ch.withQueue(m.ID(), name, func(q *queue) error {
-		if v, ok := m.Arguments.Get("x-priority"); ok && integer(v) != "" {
-			return invalidArg("x-priority", subject{"queue", q.Name, q.VHost}, integer(v))
+		if err := follows(consumerRules, m.Arguments, q.Kind, subject{"queue", q.Name, q.VHost}); err != nil {
+			return err
+		}
+		if q.Kind == streamed {
+			return ch.consumeStream(m, q)
 		}
 		if q.Kind == quorum && ch.shared > 0 {
 			return wire.Errorf(wire.NotImplemented, "queue '%s' in vhost '%s' does not support global qos",
@@ -136,6 +140,9 @@ func (ch *channel) attach(m *wire.BasicConsume, q *queue) error {
 // drop forgets a consumer.
 func (ch *channel) drop(cs *consumer) {
 	cs.detached = true
+	if cs.reader != nil {
+		ch.c.unread(cs)
+	}
 	delete(ch.c.consumers, cs.id)
 	if ch.consumers[cs.tag] == cs {
 		delete(ch.consumers, cs.tag)
@@ -166,6 +173,12 @@ func (ch *channel) cancel(m *wire.BasicCancel) error {
 	}
 	ch.c.endTurn()
 	ch.giveUpWaiting(cs)
+	if cs.reader != nil {
+		ch.unacked.orphan(cs)
+		ch.drop(cs)
+		ok()
+		return nil
+	}
 	if cs.held == 0 {
 		ch.drop(cs)
 		ch.awaitLocked(m.ID(), func(done func()) { ch.c.detach(cs, done) }, ok)
@@ -213,6 +226,11 @@ func (ch *channel) giveUpWaiting(cs *consumer) {
 func (c *conn) detach(cs *consumer, done func()) {
 	delete(c.consumers, cs.id)
 	cs.detached = true
+	if cs.reader != nil {
+		c.unread(cs)
+		done()
+		return
+	}
 	c.f.core.Queue().Detach(cs.queue.Stream.ID, cs.id, func(error) {
 		c.w.Lock()
 		defer c.w.Unlock()
@@ -277,16 +295,16 @@ func (ch *channel) deliverWaiting() {
 // deliver sends one message.
 func (ch *channel) deliver(cs *consumer, l *core.Lend) {
 	c := ch.c
-	m := messageOf(&l.Record, cs.queue.Name)
+	m := letter.Of(&l.Record, cs.queue.Name)
 	ch.lastTag++
 	if !cs.noAck {
 		ch.unacked.push(delivery{tag: ch.lastTag, consumer: cs, offset: l.Offset, counted: true})
 		ch.outstanding++
 	}
 	o := c.w.Out()
-	o.B = wire.AppendDeliver(o.B, ch.id, cs.tag, ch.lastTag, l.Again, m.exchange, m.key)
-	c.content(ch.id, countedProperties(m.props, cs.queue, l.Returned), m.body)
-	cs.unpaid += int64(len(m.body))
+	o.B = wire.AppendDeliver(o.B, ch.id, cs.tag, ch.lastTag, l.Again, m.Exchange, m.Key)
+	c.content(ch.id, countedProperties(m.Props, cs.queue, l.Returned), m.Body)
+	cs.unpaid += int64(len(m.Body))
 	if !cs.owing {
 		cs.owing = true
 		if len(c.unpaid) == 0 {
@@ -304,7 +322,7 @@ func countedProperties(p wire.Properties, q *queue, returned int32) wire.Propert
 	}
 	n := wire.Table(nil).PutInt("n", int64(returned))
 	v, _ := n.Get("n")
-	return withHeader(p, "x-delivery-count", v)
+	return letter.WithHeader(p, "x-delivery-count", v)
 }
 
 // shareBytesMin is the size from which a body is sent without being copied.

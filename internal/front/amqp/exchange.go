@@ -1,8 +1,6 @@
 package amqp
 
 import (
-	"encoding/json"
-
 	"trine/internal/core"
 	"trine/internal/front/amqp/route"
 	"trine/internal/front/amqp/topology"
@@ -56,8 +54,8 @@ func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
 	if err := c.mayAlso(gate.Exchange, name, m.Arguments, "alternate-exchange"); err != nil {
 		return err
 	}
-	if route.KindOf(m.Type) == 0 {
-		return wire.Errorf(wire.PreconditionFailed, "unknown exchange type '%s'", m.Type)
+	if err := checkExchange(m.Type, m.Arguments); err != nil {
+		return err
 	}
 	if x != nil {
 		if err := sameExchange(x, m, c.vhost); err != nil {
@@ -71,14 +69,13 @@ func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
 	if v, there := m.Arguments.Get("alternate-exchange"); there && text(v) != "" {
 		return invalidArg("alternate-exchange", subject{"exchange", name, c.vhost}, text(v))
 	}
-	doc, err := json.Marshal(topology.ExchangeDoc{Type: m.Type, Durable: m.Durable, AutoDelete: m.AutoDelete,
-		Internal: m.Internal, Arguments: m.Arguments})
+	changes, err := c.f.view.DeclareExchange(c.vhost, name, topology.ExchangeDoc{Type: m.Type,
+		Durable: m.Durable, AutoDelete: m.AutoDelete, Internal: m.Internal, Arguments: m.Arguments})
 	if err != nil {
 		return err
 	}
-	change := core.Change{Key: topology.ExchangeKey(c.vhost, name), Value: doc, Expect: core.NoRevision}
-	ch.put(m.ID(), []core.Change{change}, func(_ core.Revision, err error) error {
-		if core.KindOf(err) == core.Conflict { // somebody was quicker: compare with theirs
+	ch.put(m.ID(), changes, func(_ core.Revision, err error) error {
+		if k := core.KindOf(err); k == core.Conflict || k == core.Exist { // somebody was quicker
 			return ch.whenSure(m.ID(), func() error { return ch.exchangeDeclare(m) })
 		}
 		if err != nil {
@@ -87,6 +84,53 @@ func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
 		return ok()
 	})
 	return nil
+}
+
+// checkExchange refuses a declaration that no exchange can follow.
+func checkExchange(typ string, args wire.Table) error {
+	refuse := func(format string, a ...any) error {
+		return wire.Errorf(wire.PreconditionFailed, format, a...)
+	}
+	if typ == route.Delayed {
+		v, _ := args.Get("x-delayed-type")
+		name, ok := v.Text()
+		switch {
+		case !ok:
+			return refuse("Invalid argument, 'x-delayed-type' must be an existing exchange type")
+		case string(name) == route.Delayed:
+			return refuse("Invalid argument, 'x-delayed-message' can't be used for 'x-delayed-type'")
+		}
+		typ = string(name)
+	}
+	switch route.KindOf(typ) {
+	case 0:
+		return refuse("unknown exchange type '%s'", typ)
+	case route.ConsistentHash:
+		_, header := args.Get("hash-header")
+		property, there := args.Get("hash-property")
+		switch {
+		case header && there:
+			return refuse("hash-header and hash-property are mutually exclusive")
+		case there && !route.HashProperty(property.String()):
+			return refuse("Unsupported property: %s", property)
+		}
+	case route.RecentHistory:
+		if v, ok := args.Get("x-recent-history-length"); ok {
+			if n, ok := v.Int(); !ok || n <= 0 {
+				return refuse("Invalid argument %s, 'x-recent-history-length' must be a positive integer",
+					erlang(v))
+			}
+		}
+	}
+	return nil
+}
+
+// erlang gives a value as RabbitMQ's replies print it where they do not know its type.
+func erlang(v wire.Value) string {
+	if _, ok := v.Text(); ok {
+		return "<<\"" + v.String() + "\">>"
+	}
+	return v.String()
 }
 
 // sameExchange compares a declaration with the first one.

@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"trine/internal/core"
+	"trine/internal/front/amqp/letter"
 	"trine/internal/front/amqp/wire"
 	"trine/internal/front/gate"
 )
@@ -22,6 +23,9 @@ func (ch *channel) get(m *wire.BasicGet) error {
 		return err
 	}
 	return ch.withQueue(m.ID(), name, func(q *queue) error {
+		if q.Kind == streamed {
+			return streamCannot("basic.get", q)
+		}
 		return ch.afterSettled(m.ID(), func() error { return ch.getFrom(m, q) })
 	})
 }
@@ -81,13 +85,13 @@ func (ch *channel) got(cs *consumer, ready int64) {
 	}
 	l := cs.waiting[0]
 	cs.waiting = nil
-	m := messageOf(&l.Record, cs.queue.Name)
+	m := letter.Of(&l.Record, cs.queue.Name)
 	ch.lastTag++
 	if !cs.noAck {
 		ch.unacked.push(delivery{tag: ch.lastTag, consumer: cs, offset: l.Offset})
 	}
-	c.send(ch.id, &wire.BasicGetOk{DeliveryTag: ch.lastTag, Redelivered: l.Again, Exchange: m.exchange,
-		RoutingKey: m.key, Messages: uint32(ready)})
-	c.content(ch.id, countedProperties(m.props, cs.queue, l.Returned), m.body)
+	c.send(ch.id, &wire.BasicGetOk{DeliveryTag: ch.lastTag, Redelivered: l.Again, Exchange: m.Exchange,
+		RoutingKey: m.Key, Messages: uint32(ready)})
+	c.content(ch.id, countedProperties(m.Props, cs.queue, l.Returned), m.Body)
 	ch.after(nil)
 }

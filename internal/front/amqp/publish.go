@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"trine/internal/core"
+	"trine/internal/front/amqp/letter"
 	"trine/internal/front/amqp/wire"
 )
 
@@ -98,7 +99,7 @@ func (ch *channel) header(payload []byte) error {
 				h.BodySize, c.f.o.MessageMax).Text}
 	}
 	t.size = int(h.BodySize)
-	t.props = c.slab.take(len(h.Raw))
+	t.props = c.slab.Take(len(h.Raw))
 	copy(t.props, h.Raw)
 	_, _ = t.fields.Read(t.props) // the same bytes as above
 	t.body = nil
@@ -110,7 +111,7 @@ func (ch *channel) header(payload []byte) error {
 func (ch *channel) body(part []byte) error {
 	t, c := &ch.content, ch.c
 	if t.body == nil {
-		t.body = c.slab.take(min(t.size, max(len(part), 64<<10)))[:0]
+		t.body = c.slab.Take(min(t.size, max(len(part), 64<<10)))[:0]
 	}
 	t.body = append(t.body, part...)
 	if c.partial += len(part); c.partial > partialBytesMax {
@@ -179,7 +180,7 @@ func (ch *channel) checkProperties() error {
 			"user_id property set to '%s' but authenticated user was '%s'", f.UserID, ch.c.user)
 	}
 	if f.Flags&wire.HasExpiration != 0 {
-		if _, err := expiration(f.Expiration); err != nil {
+		if _, err := letter.Expiration(f.Expiration); err != nil {
 			return err
 		}
 	}
@@ -205,11 +206,11 @@ type publication struct {
 // believed only when sure: once the catalog has all that was agreed before.
 func (ch *channel) route(p *publication, x *exchange, sure bool) error {
 	c := ch.c
-	queues, err := ch.targets(p, x)
+	to, err := ch.targets(p, x)
 	if err != nil {
 		return err
 	}
-	if len(queues) == 0 && !sure {
+	if (!to.Routed() || to.Missing) && !sure {
 		q := ch.keepPublication(p)
 		return ch.whenSure(wire.IDBasicPublish, func() error {
 			x := c.f.view.Exchange(c.vhost, string(q.exchange))
@@ -219,34 +220,40 @@ func (ch *channel) route(p *publication, x *exchange, sure bool) error {
 			return ch.route(q, x, true)
 		})
 	}
-	if len(queues) == 0 {
-		if p.mandatory {
-			ch.giveBack(p)
-		}
-		if p.seq != 0 {
-			ch.confirms.routed(p.seq, 0)
-			ch.confirmedNow(p.seq)
-		}
-		return nil
+	if !to.Routed() && p.mandatory {
+		ch.giveBack(p)
 	}
-	r := ch.record(p)
 	if p.seq != 0 {
-		ch.confirms.routed(p.seq, len(queues))
+		ch.confirms.routed(p.seq, len(to.Queues)+len(to.Stores))
+		if to.Missing {
+			ch.confirms.at(p.seq).failed = true
+		}
 	}
-	for _, q := range queues {
-		if p.seq != 0 && q.Homeless() { // at once: others on this connection must not wait
-			ch.confirms.failed(p.seq)
-			continue
+	if len(to.Queues) > 0 {
+		r := ch.record(p)
+		for _, q := range to.Queues {
+			ch.append(p, q, r)
 		}
-		g := c.append(q, r)
-		if p.seq != 0 {
-			g.confirm = append(g.confirm, waiting{ch, p.seq})
-		}
+	}
+	for _, q := range to.Stores {
+		ch.append(p, q, ch.kept(p, q.Store))
 	}
 	if p.seq != 0 && ch.confirms.at(p.seq).left == 0 {
 		ch.confirmedNow(p.seq)
 	}
 	return nil
+}
+
+// append puts a message's record for one queue into the turn.
+func (ch *channel) append(p *publication, q *queue, r core.Record) {
+	if p.seq != 0 && q.Homeless() { // at once: others on this connection must not wait
+		ch.confirms.failed(p.seq)
+		return
+	}
+	g := ch.c.append(q, r)
+	if p.seq != 0 {
+		g.confirm = append(g.confirm, waiting{ch, p.seq})
+	}
 }
 
 // keepPublication makes a publication outlive the frames it came in.
@@ -260,26 +267,7 @@ func (ch *channel) keepPublication(p *publication) *publication {
 
 // record makes the record that all its queues share.
 func (ch *channel) record(p *publication) core.Record {
-	s := &ch.c.slab
-	props := p.props
-	if p.fields.Flags&wire.HasHeaders != 0 {
-		if _, ok := p.fields.Headers.Get("BCC"); ok {
-			f := *p.fields
-			f.Headers = f.Headers.Without("BCC")
-			props = f.Append(nil)
-		}
-	}
-	b := s.take(headerSize(p.exchange, p.key, props))[:0]
-	r := core.Record{Stamp: -1, Value: p.body, Headers: s.header(core.Header{Key: recordHeader,
-		Value: encodeHeader(b, p.exchange, p.key, props)})}
-	if p.fields.Flags&wire.HasPriority != 0 {
-		r.Priority = p.fields.Priority
-	}
-	if p.fields.Flags&wire.HasExpiration != 0 {
-		ms, _ := expiration(p.fields.Expiration) // checked when it arrived
-		r.Expires = p.now.Wall + core.Stamp(ms)
-	}
-	return r
+	return ch.c.slab.Record(p.now.Wall, p.exchange, p.key, letter.WithoutBCC(p.props, p.fields), p.fields, p.body)
 }
 
 // giveBack returns an unroutable message.
@@ -308,96 +296,4 @@ func (ch *channel) whenSure(id wire.ID, then func() error) error {
 // unsure is the reply where the catalog could not be asked.
 func unsure(err error) error {
 	return wire.Errorf(wire.InternalError, "the cluster cannot be asked at present: %v", err)
-}
-
-// routes are the answers that a channel keeps, by exchange and key, while the
-// catalog stays.
-type routes struct {
-	revision uint64
-	kept     map[string][]*queue
-	name     []byte // exchange, 0, key: of the last answer and of the one looked for
-	last     []byte
-	lastOf   []*queue
-	hasLast  bool
-}
-
-// routesMax bounds what a channel keeps.
-const routesMax = 4096
-
-// targets gives a message's queues.
-func (ch *channel) targets(p *publication, x *exchange) ([]*queue, error) {
-	if p.fields.Flags&wire.HasHeaders != 0 {
-		if more, err := copies(p.fields.Headers); err != nil || len(more) > 0 {
-			return ch.copyTargets(p, x, more), err
-		}
-	}
-	v, rs := ch.c.f.view, &ch.routes
-	if now := v.Revision(); now != rs.revision {
-		clear(rs.kept)
-		rs.revision, rs.hasLast = now, false
-	}
-	rs.name = append(append(append(rs.name[:0], p.exchange...), 0), p.key...)
-	if rs.hasLast && bytes.Equal(rs.name, rs.last) {
-		return rs.lastOf, nil
-	}
-	if qs, ok := rs.kept[string(rs.name)]; ok {
-		rs.keepLast(qs)
-		return qs, nil
-	}
-	r := v.Resolve(ch.c.vhost, x, p.key, p.fields.Headers, &ch.resolver)
-	if r.ByKey && len(r.Queues) > 0 {
-		if rs.kept == nil || len(rs.kept) >= routesMax {
-			rs.kept = map[string][]*queue{}
-		}
-		rs.kept[string(rs.name)] = r.Queues
-		rs.keepLast(r.Queues)
-	}
-	return r.Queues, nil
-}
-
-func (rs *routes) keepLast(qs []*queue) {
-	rs.last, rs.name = rs.name, rs.last
-	rs.lastOf, rs.hasLast = qs, true
-}
-
-// copies reads the further routing keys that a message's headers CC and BCC name.
-func copies(headers wire.Table) (keys [][]byte, err error) {
-	for _, name := range [...]string{"CC", "BCC"} {
-		v, ok := headers.Get(name)
-		if !ok {
-			continue
-		}
-		a, ok := v.Array()
-		if !ok {
-			return nil, wire.Errorf(wire.PreconditionFailed,
-				"invalid message: {unacceptable_type_in_header,\"%s\",%s}", name, v.TypeName())
-		}
-		for {
-			e, rest, ok := a.Next()
-			if !ok {
-				break
-			}
-			if text, ok := e.Text(); ok {
-				keys = append(keys, text)
-			}
-			a = rest
-		}
-	}
-	return keys, nil
-}
-
-// copyTargets gives the queues of a message with several routing keys, each once.
-func (ch *channel) copyTargets(p *publication, x *exchange, more [][]byte) []*queue {
-	var all []*queue
-	seen := map[*queue]bool{}
-	for _, key := range append([][]byte{p.key}, more...) {
-		r := ch.c.f.view.Resolve(ch.c.vhost, x, key, p.fields.Headers, &ch.resolver)
-		for _, q := range r.Queues {
-			if !seen[q] {
-				seen[q] = true
-				all = append(all, q)
-			}
-		}
-	}
-	return all
 }

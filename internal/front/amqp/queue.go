@@ -2,7 +2,6 @@ package amqp
 
 import (
 	"encoding/json"
-	"math/rand/v2"
 	"strings"
 
 	"trine/internal/core"
@@ -156,6 +155,17 @@ func (ch *channel) declared(m *wire.QueueDeclare, q *queue) error {
 func (ch *channel) inspect(id wire.ID, q *queue, then func(core.QueueInfo) error) error {
 	return ch.afterSettled(id, func() error {
 		resume := ch.await(id)
+		if q.Kind == streamed {
+			ch.c.f.measure(q, func(n int64, err error) {
+				resume(func() error {
+					if err != nil {
+						return ch.c.queueTrouble(q, err)
+					}
+					return then(core.QueueInfo{Ready: n})
+				})
+			})
+			return nil
+		}
 		ch.c.f.core.Queue().Inspect(q.Stream.ID, func(i core.QueueInfo, err error) {
 			resume(func() error {
 				if err != nil {
@@ -189,7 +199,6 @@ func (ch *channel) define(m *wire.QueueDeclare, name, kind string) error {
 	c := ch.c
 	l := label{Durable: m.Durable, Exclusive: m.Exclusive, AutoDelete: m.AutoDelete,
 		Arguments: m.Arguments, Kind: kind, Node: c.f.core.Self().Node}
-	l.Node = c.f.view.Locate(c.vhost, name, l, c.f.living(), rand.IntN)
 	d, err := c.f.definition(c.vhost, name, l)
 	if err != nil {
 		return err
@@ -230,10 +239,14 @@ func (f *Front) definition(vhost, name string, l label) (core.Definition, error)
 		return core.Definition{}, err
 	}
 	e := f.view.Effective(vhost, name, l)
+	d := core.Definition{Name: topology.StreamName(vhost, name), Labels: labels}
+	if d.Policy, d.At = e.Copies(l); l.Kind == streamed {
+		d.Keep = e.Keep(l)
+		return d, nil
+	}
 	settings := e.Settings(l)
-	policy, at := e.Copies(l)
-	return core.Definition{Name: topology.StreamName(vhost, name), Policy: policy, At: at, Queue: &settings,
-		Labels: labels}, nil
+	d.Queue = &settings
+	return d, nil
 }
 
 func (ch *channel) queuePurge(m *wire.QueuePurge) error {
@@ -245,6 +258,9 @@ func (ch *channel) queuePurge(m *wire.QueuePurge) error {
 		return err
 	}
 	return ch.withQueue(m.ID(), name, func(q *queue) error {
+		if q.Kind == streamed {
+			return streamCannot("queue.purge", q)
+		}
 		return ch.afterSettled(m.ID(), func() error {
 			resume := ch.await(m.ID())
 			ch.c.f.core.Queue().Purge(q.Stream.ID, func(n int64, err error) {
@@ -291,7 +307,7 @@ func (ch *channel) queueDelete(m *wire.QueueDelete) error {
 		return wire.Errorf(wire.NotImplemented, "cannot delete queue '%s' in vhost '%s'. queue.delete "+
 			"operations with if-empty flag set are not supported by quorum queues", q.Name, q.VHost)
 	}
-	if c.f.down(q) {
+	if c.f.down(q) || q.Kind == streamed { // of streams, neither condition is looked at
 		return ch.remove(m, q, 0)
 	}
 	return ch.inspect(m.ID(), q, func(i core.QueueInfo) error {

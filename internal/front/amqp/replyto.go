@@ -85,7 +85,7 @@ func (ch *channel) rewriteReplyTo() error {
 	}
 	t := &ch.content
 	t.fields.ReplyTo = []byte(ch.reply.queue.Name)
-	t.props = t.fields.Append(ch.c.slab.take(len(t.props) + wire.ShortMax)[:0])
+	t.props = t.fields.Append(ch.c.slab.Take(len(t.props) + wire.ShortMax)[:0])
 	return nil
 }
 

@@ -138,6 +138,11 @@ func (ch *channel) settleOne(d *delivery, o core.Outcome) {
 	if cs == nil {
 		return
 	}
+	if cs.reader != nil { // whatever the outcome: it may be given one more
+		cs.held--
+		ch.c.readOn(cs)
+		return
+	}
 	ch.c.verdict(cs, d.offset, o)
 	cs.held--
 	if cs.stopped && cs.held == 0 {

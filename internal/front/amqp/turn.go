@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"trine/internal/core"
+	"trine/internal/front/amqp/topology"
 )
 
 // turn is what a connection has to hand to the core when it has worked off what
@@ -128,7 +129,7 @@ func (c *conn) endTurn() {
 }
 
 // Appended is core.Appender: an append's outcome.
-func (c *conn) Appended(token uint64, _ core.Appended, err error) {
+func (c *conn) Appended(token uint64, a core.Appended, err error) {
 	c.w.Lock()
 	defer c.w.Unlock()
 	g := c.turn.groups[token]
@@ -136,6 +137,9 @@ func (c *conn) Appended(token uint64, _ core.Appended, err error) {
 	c.w.Owe(-g.bytes)
 	if len(g.confirm) > 0 && c.running() {
 		c.confirmed(g, stored(err))
+	}
+	if err == nil && g.queue.Store == topology.History {
+		c.f.trimHistory(g.queue, a)
 	}
 	c.outcome(g)
 }
@@ -195,37 +199,4 @@ func (c *conn) settled(then func()) {
 		return
 	}
 	t.waiting = append(t.waiting, &barrier{through: t.counter, left: t.left, then: then})
-}
-
-// slab gives memory for what passes to the core: many small pieces of one large
-// one, which goes when the last of them does.
-type slab struct {
-	bytes   []byte
-	headers []core.Header
-}
-
-const slabBytes = 32 << 10
-
-// take gives n bytes.
-func (s *slab) take(n int) []byte {
-	if n > slabBytes/4 {
-		return make([]byte, n)
-	}
-	if n > len(s.bytes) {
-		s.bytes = make([]byte, slabBytes)
-	}
-	b := s.bytes[:n:n]
-	s.bytes = s.bytes[n:]
-	return b
-}
-
-// header gives a record's headers with one in them.
-func (s *slab) header(h core.Header) []core.Header {
-	if len(s.headers) == 0 {
-		s.headers = make([]core.Header, 128)
-	}
-	s.headers[0] = h
-	one := s.headers[:1:1]
-	s.headers = s.headers[1:]
-	return one
 }

@@ -2,7 +2,6 @@ package rocket
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -60,7 +59,7 @@ func serve(t *testing.T, o Options) *served {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		if err := s.server.Shutdown(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
+		if err := s.server.Shutdown(ctx); err != nil {
 			t.Error(err)
 		}
 		close(stop)

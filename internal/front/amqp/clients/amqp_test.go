@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"strings"
 	"testing"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
@@ -33,5 +34,17 @@ func TestWhatIsPublishedIsConfirmedAndConsumed(t *testing.T) {
 	ok(t, ch.Cancel("tag", false))
 	if q := declare(t, ch, "q", nil); q.Messages != 0 || q.Consumers != 0 {
 		t.Fatalf("%+v", q)
+	}
+}
+
+func TestTheLongestNamesGoThrough(t *testing.T) {
+	h := newHouse(t, amqp.Options{})
+	ch := h.channel()
+	long := strings.Repeat("n", 255)
+	exchange(t, ch, long, "direct", nil)
+	bindTo(t, ch, long, long, long)
+	publish(t, ch, long, long, "one")
+	if d := mustGet(t, ch, long); d.Exchange != long || d.RoutingKey != long {
+		t.Fatalf("%+v", d)
 	}
 }

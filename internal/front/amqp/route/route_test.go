@@ -143,11 +143,11 @@ func TestBindingsOfEachKindComeAndGo(t *testing.T) {
 		var s Scratch
 		b.Add(key, nil, "one")
 		b.Add(key, nil, "two")
-		if got := b.Match([]byte("k"), nil, &s, nil); !slices.Equal(got, []string{"one", "two"}) {
+		if got := b.Match(&Message{Key: []byte("k")}, &s, nil); !slices.Equal(got, []string{"one", "two"}) {
 			t.Errorf("kind %d: %v", kind, got)
 		}
 		b.Remove(key, nil, "one")
-		if got := b.Match([]byte("k"), nil, &s, nil); !slices.Equal(got, []string{"two"}) {
+		if got := b.Match(&Message{Key: []byte("k")}, &s, nil); !slices.Equal(got, []string{"two"}) {
 			t.Errorf("kind %d: %v", kind, got)
 		}
 	}

@@ -5,7 +5,8 @@ import "bytes"
 // Topic holds the patterns of a topic exchange, with what each leads to.
 type Topic[D comparable] struct {
 	root  *node[D]
-	count int // nodes ever made: the size of a Scratch
+	count int   // the ids below it are given out, or free: the size of a Scratch
+	free  []int // ids of nodes that were cut off
 }
 
 type node[D comparable] struct {
@@ -43,6 +44,11 @@ func (s *Scratch) first(id int) bool {
 }
 
 func (t *Topic[D]) newNode() *node[D] {
+	if n := len(t.free); n > 0 {
+		id := t.free[n-1]
+		t.free = t.free[:n-1]
+		return &node[D]{id: id}
+	}
 	t.count++
 	return &node[D]{id: t.count - 1}
 }
@@ -128,6 +134,7 @@ func (t *Topic[D]) remove(n *node[D], pattern string, more bool, d D) {
 	if next == n || len(next.ends)+len(next.words) > 0 || next.star != nil || next.many != nil {
 		return
 	}
+	t.free = append(t.free, next.id)
 	switch word {
 	case "*":
 		n.star = nil

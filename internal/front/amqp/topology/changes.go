@@ -34,6 +34,7 @@ func (v *View) withoutBindings(host string, changes []core.Change,
 		}
 		known[ExchangeKey(host, x.Name)] = true
 		changes = append(changes, core.Change{Key: ExchangeKey(host, x.Name), Expect: x.Revision})
+		changes = h.withStores(changes, x)
 		work = append(work, h.byTarget[x.Name]...) // it takes the bindings to it along
 	}
 	return changes
@@ -86,6 +87,11 @@ func (v *View) Sweep(s *core.Stream) []core.Change {
 // RemoveExchange gives what to change for an exchange to go, with all bindings.
 func (v *View) RemoveExchange(vhostName string, x *Exchange) []core.Change {
 	changes := []core.Change{{Key: ExchangeKey(vhostName, x.Name), Expect: x.Revision}}
+	v.mu.RLock()
+	if h := v.vhosts[vhostName]; h != nil {
+		changes = h.withStores(changes, x)
+	}
+	v.mu.RUnlock()
 	return v.withoutBindings(vhostName, changes, func(h *vhost) []*Binding {
 		return slices.Concat(h.bySource[x.Name], h.byTarget[x.Name])
 	})

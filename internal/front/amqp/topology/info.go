@@ -13,7 +13,7 @@ type QueueInfo struct {
 	AutoDelete  bool
 	Arguments   map[string]any
 	Declared    string // the kind that it was declared as
-	Kind        string // classic, mirrored or quorum: as it is kept now
+	Kind        string // classic, mirrored, quorum or stream: as it is kept now
 	Policy      string // the policy in force, or ""
 	Stream      *core.Stream
 }
@@ -53,13 +53,16 @@ func (v *View) Queues(host string) []QueueInfo {
 			e := v.policies.effective(h.name, name, q.Label)
 			all = append(all, QueueInfo{VHost: h.name, Name: name, Durable: q.Durable,
 				Exclusive: q.Exclusive, AutoDelete: q.AutoDelete, Arguments: TableInfo(q.Arguments),
-				Declared: q.Kind, Kind: kindOfStream(q.Stream), Policy: e.name, Stream: q.Stream})
+				Declared: q.Kind, Kind: kindOfStream(q.Label, q.Stream), Policy: e.name, Stream: q.Stream})
 		}
 	})
 	return all
 }
 
-func kindOfStream(s *core.Stream) string {
+func kindOfStream(l Label, s *core.Stream) string {
+	if l.Kind == Stream {
+		return Stream
+	}
 	switch s.Policy.Mode() {
 	case "majority":
 		return Quorum

@@ -18,7 +18,7 @@ type Policy struct {
 	VHost      string           `json:"-"`
 	Name       string           `json:"-"`
 	Pattern    string           `json:"pattern"`
-	ApplyTo    string           `json:"apply-to"` // queues, classic_queues, quorum_queues, all
+	ApplyTo    string           `json:"apply-to"` // queues, classic_queues, quorum_queues, streams, all
 	Priority   int              `json:"priority"`
 	Definition PolicyDefinition `json:"definition"`
 
@@ -70,8 +70,9 @@ type PolicyDefinition struct {
 	DeadKey       *string         `json:"dead-letter-routing-key,omitempty"`
 	DeadStrategy  *string         `json:"dead-letter-strategy,omitempty"`
 	DeliveryLimit *int64          `json:"delivery-limit,omitempty"`
-	LeaderLocator string          `json:"queue-leader-locator,omitempty"`
-	MasterLocator string          `json:"queue-master-locator,omitempty"`
+	MaxAge        *string         `json:"max-age,omitempty"` // of streams, with the two that follow
+	SegmentBytes  *int64          `json:"stream-max-segment-size-bytes,omitempty"`
+	ClusterSize   *int64          `json:"initial-cluster-size,omitempty"`
 	TrineKind     string          `json:"trine-kind,omitempty"`   // classic or quorum: the kind in force
 	TrineCopies   int             `json:"trine-copies,omitempty"` // of a quorum queue
 }
@@ -100,7 +101,7 @@ func (p *policies) set(vhost, name string, d core.Document) {
 
 func (p *Policy) matches(vhost, queue, kind string) bool {
 	switch p.ApplyTo {
-	case "", "all", "queues", kind + "_queues":
+	case "", "all", "queues", kind + "_queues", kind + "s": // "streams"
 		return p.VHost == vhost && p.pattern.MatchString(queue)
 	}
 	return false
@@ -123,7 +124,7 @@ func (p *policies) effective(vhost, queue string, l Label) *Effective {
 
 // kind is the kind in force.
 func (e *Effective) kind(l Label) string {
-	if !l.Exclusive && (e.TrineKind == Classic || e.TrineKind == Quorum) {
+	if !l.Exclusive && l.Kind != Stream && (e.TrineKind == Classic || e.TrineKind == Quorum) {
 		return e.TrineKind
 	}
 	return l.Kind
@@ -138,6 +139,9 @@ const copiesMax = 7
 // Copies says how a queue is replicated, and where it begins.
 func (e *Effective) Copies(l Label) (core.Policy, []core.NodeID) {
 	home := []core.NodeID{l.Node}
+	if l.Kind == Stream {
+		return e.streamPolicy(l), home
+	}
 	if e.kind(l) == Quorum {
 		n := int(intOf(l.Arguments, "x-quorum-initial-group-size", quorumCopies))
 		if e.TrineCopies > 0 {
@@ -335,6 +339,9 @@ func (v *View) Alteration(vhost, name string) (Alteration, bool) {
 
 // alter gives what has to change for a queue to be what is in force.
 func (e *Effective) alter(q *Queue) (a core.Alteration, changed bool) {
+	if q.Kind == Stream {
+		return e.alterStream(q)
+	}
 	settings := e.Settings(q.Label)
 	if old := q.Stream.Queue; old == nil || !sameSettings(*old, settings) {
 		a.Queue, changed = &settings, true

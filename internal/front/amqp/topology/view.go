@@ -15,6 +15,8 @@ import (
 // View is what the catalog says of this front end's things, compiled for routing.
 // It is written on the node's loop and read by every connection.
 type View struct {
+	Here core.NodeID // this node; set before anything is watched
+
 	revision atomic.Uint64
 
 	mu       sync.RWMutex // guards all below
@@ -30,13 +32,15 @@ type vhost struct {
 	bySource  map[string][]*Binding // by the source's name
 	byQueue   map[string][]*Binding // by the destination's name
 	byTarget  map[string][]*Binding // the same, of exchanges
+	stores    map[string]*Queue     // by the stream's name
 }
 
 // Exchange is one exchange. All but out is immutable.
 type Exchange struct {
 	ExchangeDoc
 	Name     string
-	Kind     route.Kind
+	Kind     route.Kind    // of its type; where it delays, of the type that it delays for
+	Delays   bool          // it is of the type x-delayed-message
 	Revision core.Revision // of its document: its identity; 0: predeclared
 	out      route.Bindings[*Binding]
 }
@@ -63,6 +67,7 @@ type Queue struct {
 	VHost  string
 	Name   string
 	Stream *core.Stream
+	Store  StoreKind // not 0: it is no queue, but what an exchange of that name keeps
 }
 
 // Homeless says that the catalog knows nobody who leads the queue, and that nobody
@@ -123,7 +128,8 @@ var predeclared = []struct{ name, typ string }{
 func newVHost(name string) *vhost {
 	h := &vhost{name: name, exchanges: map[string]*Exchange{}, queues: map[string]*Queue{},
 		bindings: map[string]*Binding{}, bySource: map[string][]*Binding{},
-		byQueue: map[string][]*Binding{}, byTarget: map[string][]*Binding{}}
+		byQueue: map[string][]*Binding{}, byTarget: map[string][]*Binding{},
+		stores: map[string]*Queue{}}
 	for _, p := range predeclared {
 		x := &Exchange{Name: p.name, Kind: route.KindOf(p.typ)}
 		x.Type, x.Durable, x.Internal = p.typ, true, p.name == "amq.rabbitmq.trace"
@@ -170,7 +176,7 @@ func (v *View) Exchange(vhost, name string) *Exchange {
 	return nil
 }
 
-func (h *vhost) setExchange(name string, d core.Document) {
+func (h *vhost) setExchange(name string, d core.Document, here core.NodeID) {
 	if old := h.exchanges[name]; old != nil {
 		if old.Revision == 0 || old.Revision == d.Revision && d.Value != nil {
 			return
@@ -183,11 +189,9 @@ func (h *vhost) setExchange(name string, d core.Document) {
 		return
 	}
 	x := &Exchange{Name: name, Revision: d.Revision}
-	if json.Unmarshal(d.Value, &x.ExchangeDoc) != nil || route.KindOf(x.Type) == 0 {
+	if json.Unmarshal(d.Value, &x.ExchangeDoc) != nil || !x.compile(here) {
 		return // of a newer version
 	}
-	x.Kind = route.KindOf(x.Type)
-	x.out.Kind = x.Kind
 	h.exchanges[name] = x
 	h.linkAll(h.bySource[name])
 	h.linkAll(h.byTarget[name])
@@ -304,7 +308,7 @@ func (v *View) Documents(ds []core.Document) (policies bool) {
 	defer v.mu.Unlock()
 	for _, d := range ds {
 		if vhost, name, ok := CutName(d.Key, exchangePrefix); ok {
-			v.host(vhost).setExchange(name, d)
+			v.host(vhost).setExchange(name, d, v.Here)
 		} else if vhost, _, ok := CutName(d.Key, bindingPrefix); ok {
 			v.host(vhost).setBinding(d)
 		} else if vhost, name, ok := CutName(d.Key, policyPrefix); ok {
@@ -325,6 +329,10 @@ func (v *View) Documents(ds []core.Document) (policies bool) {
 // StreamChanged takes a change of a stream. known says that the queue was there
 // before, as the same stream.
 func (v *View) StreamChanged(s *core.Stream, gone bool) (known bool) {
+	if kind, _, _ := storeOf(s.Name); kind != 0 {
+		v.storeChanged(s, gone)
+		return false
+	}
 	host, name, ok := CutName(s.Name, StreamPrefix)
 	if !ok {
 		return false

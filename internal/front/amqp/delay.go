@@ -1,0 +1,59 @@
+package amqp
+
+import (
+	"trine/internal/core"
+	"trine/internal/front/amqp/letter"
+	"trine/internal/front/amqp/route"
+	"trine/internal/front/amqp/topology"
+	"trine/internal/front/amqp/wire"
+)
+
+// kept makes the record of a message that an exchange keeps itself: with all that was
+// said of where it goes, since it is routed later.
+func (ch *channel) kept(p *publication, kind topology.StoreKind) core.Record {
+	r := ch.c.slab.Record(p.now.Wall, p.exchange, p.key, p.props, p.fields, p.body)
+	r.Expires, r.Priority = 0, 0
+	if kind == topology.Delays {
+		r.Expires = p.now.Wall + core.Stamp(route.Delay(p.fields.Headers))
+	}
+	return r
+}
+
+// undelay routes a message whose delay is over, from the exchange that delayed it on,
+// on the node that leads the exchange's delays. done says that it may be forgotten.
+func (f *Front) undelay(vhost, exchange string, fw *core.Forward, done func(error)) {
+	x := f.view.Exchange(vhost, exchange)
+	if x == nil { // what it delayed goes with it
+		done(nil)
+		return
+	}
+	m := letter.Of(&fw.Record, exchange)
+	var fields wire.Fields
+	if _, err := fields.Read(m.Props); err != nil {
+		f.log.Error("a delayed message is dropped: nobody can read it", "front", "amqp", "vhost", vhost,
+			"exchange", exchange, "err", err)
+		done(nil)
+		return
+	}
+	fields.Headers = route.Undelayed(fields.Headers)
+	more, _ := letter.Copies(fields.Headers) // checked when it arrived
+	to := f.view.Resolve(vhost, x, &route.Message{Key: m.Key, More: more, Fields: &fields,
+		Draw: f.draws.next()}, &topology.Resolver{})
+	props := fields.Append(nil)
+	p := &posting{drops: true, done: done}
+	r := (&letter.Slab{}).Record(f.o.Clock().Wall, m.Exchange, m.Key, letter.WithoutBCC(props, &fields), &fields, m.Body)
+	r.Headers[0].Value[0] = letter.Version(&fw.Record)
+	for _, q := range to.Queues {
+		p.add(q, r)
+	}
+	for _, q := range to.Stores {
+		r := (&letter.Slab{}).Record(0, m.Exchange, m.Key, props, &fields, m.Body)
+		r.Expires, r.Priority = 0, 0
+		p.add(q, r)
+	}
+	if len(p.as) == 0 {
+		done(nil)
+		return
+	}
+	p.post(f)
+}

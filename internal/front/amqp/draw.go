@@ -1,0 +1,24 @@
+package amqp
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"trine/internal/front/amqp/route"
+)
+
+// draws gives random numbers to exchanges that route by chance: as many sequences as
+// there are connections would cost more than one that all share.
+type draws struct{ last atomic.Uint64 }
+
+func (d *draws) seed(r io.Reader) {
+	var b [8]byte
+	if _, err := io.ReadFull(r, b[:]); err != nil {
+		panic(fmt.Sprintf("draw a seed: %v", err)) // crypto/rand does not fail
+	}
+	d.last.Store(binary.BigEndian.Uint64(b[:]))
+}
+
+func (d *draws) next() uint64 { return route.Mix(d.last.Add(0x9e3779b97f4a7c15)) }
