@@ -40,6 +40,10 @@ const (
 	sendersMax = 512
 )
 
+// sendRetries is more than the client's own 2: it forgets which broker failed, so that among
+// many senders all tries of a message may meet the one that is away.
+const sendRetries = 5
+
 var quietLog = sync.OnceFunc(func() { rlog.SetLogLevel("fatal") })
 
 func (r *rocketLoad) prepare(ctx context.Context, p *plan) error {
@@ -76,7 +80,7 @@ func (r *rocketLoad) connect(ctx context.Context) error {
 	opts := []producer.Option{producer.WithNameServer(r.servers()), producer.WithGroupName(name),
 		producer.WithInstanceName(name)}
 	if !r.defaults {
-		opts = append(opts, producer.WithSendMsgTimeout(requestMax), producer.WithRetry(2))
+		opts = append(opts, producer.WithSendMsgTimeout(requestMax), producer.WithRetry(sendRetries))
 	}
 	var err error
 	if r.producer, err = rocketmq.NewProducer(opts...); err != nil {

@@ -120,10 +120,12 @@ func (s *Server) take(nc net.Conn) {
 	full := len(s.conns) >= s.o.ConnsMax
 	if s.shut || full {
 		s.mu.Unlock()
-		_ = nc.Close()
 		if full {
+			_ = nc.Close()
 			s.o.Log.Warn("connection refused: too many", "front", s.o.Name, "max", s.o.ConnsMax)
+			return
 		}
+		reset(nc)
 		return
 	}
 	s.conns[c] = struct{}{}

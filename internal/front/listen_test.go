@@ -13,6 +13,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -268,6 +269,21 @@ func TestShutdownSaysGoodbyeAndWaits(t *testing.T) {
 	}
 	if h.Conns() != 0 {
 		t.Fatal("a connection is left")
+	}
+}
+
+func TestShutdownResetsWhoWasNotHeardYet(t *testing.T) {
+	h := serve(t, Options{})
+	nc := h.dial(t)
+	<-h.conns
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := h.Shutdown(ctx); err != nil {
+		t.Fatal(err)
+	}
+	_ = nc.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if n, err := nc.Read(make([]byte, 10)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the client reads %d bytes and %v, not a reset", n, err)
 	}
 }
 

@@ -39,6 +39,7 @@ type socket struct {
 	owed     int
 	writing  int // bytes in the writer's hands
 	ready    bool
+	heard    bool // the client has said something
 	ending   bool
 	closed   bool  // Closed was called: what is answered later is owed no more
 	gone     bool  // the writer has ended, or the socket failed: nothing is sent any more
@@ -139,6 +140,7 @@ func (c *socket) feed(b []byte) {
 	if c.ending {
 		return
 	}
+	c.heard = true
 	if err := c.conn.Feed(c.Now(), b); err != nil {
 		c.end(err)
 	}
@@ -244,17 +246,32 @@ func (c *socket) end(err error) {
 	c.readable.Broadcast()
 }
 
-// sayGoodbye tells the Conn that the node stops.
+// sayGoodbye tells the Conn that the node stops. A client that was not heard yet finds its
+// connection reset, as if it had come a moment later: to have it end in order after its
+// first request looks to clients as if they spoke the wrong protocol.
 func (c *socket) sayGoodbye() {
 	c.Lock()
 	defer c.Unlock()
 	switch {
 	case c.conn == nil:
 		_ = c.nc.Close()
+	case !c.heard:
+		reset(c.nc)
 	case !c.ending:
 		c.conn.Shut(c.Now())
 		c.Wake()
 	}
+}
+
+// reset ends a connection without an end that the client could take for an answer.
+func reset(nc net.Conn) {
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	if t, ok := nc.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
+	_ = nc.Close()
 }
 
 // tick calls Tick and sets the timer for the next. Lock held.

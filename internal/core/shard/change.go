@@ -105,6 +105,9 @@ func (s *Shard) regenerate(c *copyOf, st *core.Stream) {
 		return
 	}
 	seal := s.machine.Seal(st.ID)
+	if c.done > seal { // a leader's empty entry held behind it, in a generation that had ended
+		s.rewind(c, seal+1)
+	}
 	t := c.rep.Tail()
 	if s.holdsSeal(st, t, c.gen, seal) {
 		for i := c.done + 1; i <= seal; i++ { // the catalog says that all of it holds

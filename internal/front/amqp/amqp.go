@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -111,6 +112,18 @@ func (f *Front) nextConsumer() core.ConsumerID {
 // consumerSpace sets this front end's consumers apart from those of others on the
 // same node.
 const consumerSpace = 1
+
+// living gives the nodes that are there, this one among them.
+func (f *Front) living() []core.NodeID {
+	at := []core.NodeID{f.core.Self().Node}
+	for _, i := range f.core.Cluster().Nodes() {
+		if i.Alive && !i.Self && !i.Doubted {
+			at = append(at, i.Node)
+		}
+	}
+	slices.Sort(at)
+	return at
+}
 
 // alive says whether a node is.
 func (f *Front) alive(n core.NodeID) bool {

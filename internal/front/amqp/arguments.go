@@ -37,6 +37,8 @@ var rules = []rule{
 	{"x-initial-cluster-size", positive, "s"},
 	{"x-queue-leader-locator", oneOf("invalid_queue_leader_locator", "client-local", "balanced",
 		"least-leaders", "random"), "cqs"},
+	{"x-queue-master-locator", oneOf("invalid_queue_master_locator", "client-local", "min-masters",
+		"random"), "c"},
 }
 
 // consumerRules are those for the arguments of basic.consume.

@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"strings"
 
 	"trine/internal/core"
@@ -199,6 +200,7 @@ func (ch *channel) define(m *wire.QueueDeclare, name, kind string) error {
 	c := ch.c
 	l := label{Durable: m.Durable, Exclusive: m.Exclusive, AutoDelete: m.AutoDelete,
 		Arguments: m.Arguments, Kind: kind, Node: c.f.core.Self().Node}
+	l.Node = c.f.view.Locate(c.vhost, name, l, c.f.living(), rand.IntN)
 	d, err := c.f.definition(c.vhost, name, l)
 	if err != nil {
 		return err

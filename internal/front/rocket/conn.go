@@ -32,12 +32,14 @@ type Conn struct {
 	out       wire.Writer
 	heard     core.Time // when it last was fed
 	closed    bool
+	shut      bool  // it ends once the sends under way are answered
 	opaque    int32 // of the last request of ours
 
 	slab    slab
 	appends []core.Append // of this turn
 	sends   []send
 	free    []uint32 // places in sends
+	retries int      // sends that wait to be entered again
 	updates updates  // consumer offsets of this turn
 	ready   []*pull  // with answers to be written
 	later   []later
@@ -339,8 +341,18 @@ func (c *Conn) Tick(now core.Now) core.Time {
 // Drained has nothing to do: answers are bounded by what the client asked.
 func (c *Conn) Drained(core.Now) {}
 
-// Shut ends the connection: clients take the end of a connection for what it is.
-func (c *Conn) Shut(core.Now) { c.w.End(nil) }
+// Shut ends the connection once the sends under way are answered: a client waits for
+// those until its time is over, whatever becomes of the connection.
+func (c *Conn) Shut(core.Now) {
+	c.shut = true
+	c.endIfIdle()
+}
+
+func (c *Conn) endIfIdle() {
+	if c.shut && len(c.sends) == len(c.free) && c.retries == 0 && len(c.appends) == 0 {
+		c.w.End(nil)
+	}
+}
 
 // Closed takes the client's registrations away.
 func (c *Conn) Closed(core.Now, error) {

@@ -2,6 +2,7 @@ package rocket
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -202,6 +203,36 @@ func TestWhatIsWrongGetsRocketMQsOwnAnswer(t *testing.T) {
 		}
 	}
 	wantCode(t, r.put("topic", 0, "", "still here"), wire.Success)
+}
+
+func TestAStopAnswersWhatIsUnderWay(t *testing.T) {
+	s := serve(t, Options{})
+	s.makeTopic(t, "TopicTest", 1)
+	r := s.raw(t)
+	entered, hold := make(chan struct{}, 1), make(chan struct{})
+	s.broker.Fail(func(verb, _ string) error {
+		if verb == "append" {
+			entered <- struct{}{}
+			<-hold
+		}
+		return nil
+	})
+	r.send(wire.SendMessageV2, 0, fields{"a": "pg", "b": "TopicTest", "c": "TBW102", "d": 4, "e": 0, "f": 0,
+		"g": 1700000000000, "h": 0, "i": ""}, "in time")
+	<-entered
+	stopped := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		stopped <- s.server.Shutdown(ctx)
+	}()
+	time.Sleep(50 * time.Millisecond) // the goodbye is said while the send is under way
+	close(hold)
+	wantCode(t, r.next(), wire.Success)
+	r.c.Close()
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestOnewayIsNeverAnswered(t *testing.T) {

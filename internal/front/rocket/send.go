@@ -290,6 +290,7 @@ func (c *Conn) Appended(token uint64, a core.Appended, err error) {
 	default:
 		c.sent(&s, &a)
 	}
+	c.endIfIdle()
 	c.w.Wake()
 }
 
@@ -310,7 +311,11 @@ func (c *Conn) retry(s send, err error) bool {
 	if now+retryEvery > s.until {
 		return false
 	}
-	c.at(now+retryEvery, func(core.Now) { c.enter(s, s.tries) })
+	c.retries++
+	c.at(now+retryEvery, func(core.Now) {
+		c.retries--
+		c.enter(s, s.tries)
+	})
 	return true
 }
 

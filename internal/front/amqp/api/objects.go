@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/json"
 	"net"
-	"net/http"
 	"net/netip"
 	"slices"
 	"time"
@@ -23,7 +22,38 @@ func address(hostPort string) net.Addr {
 
 type object = map[string]any
 
-func (s *server) overview() (any, error) {
+// objectRoutes are the paths of this file.
+var objectRoutes = []route{
+	{"GET", "overview", managers, false, (*server).overview},
+	{"GET", "nodes", monitors, false, (*server).nodes},
+	{"GET", "nodes/*", monitors, false, (*server).nodes},
+	{"GET", "connections", managers, false, (*server).connections},
+	{"GET", "connections/*", managers, false, (*server).connections},
+	{"DELETE", "connections/*", administrators, false, (*server).closeConnection},
+	{"GET", "exchanges", managers, false, (*server).exchanges},
+	{"GET", "exchanges/*", managers, true, (*server).exchanges},
+	{"GET", "exchanges/*/*", managers, true, (*server).exchanges},
+	{"GET", "queues", managers, false, (*server).queues},
+	{"GET", "queues/*", managers, true, (*server).queues},
+	{"GET", "queues/*/*", managers, true, (*server).queues},
+	{"DELETE", "queues/*/*", managers, true, (*server).removeQueue},
+	{"DELETE", "queues/*/*/contents", managers, true, (*server).removeQueue},
+	{"GET", "bindings", managers, false, (*server).bindings},
+	{"GET", "bindings/*", managers, true, (*server).bindings},
+	{"GET", "policies", managers, false, (*server).policies},
+	{"GET", "policies/*", managers, true, (*server).policies},
+	{"GET", "policies/*/*", managers, true, (*server).policies},
+	{"PUT", "policies/*/*", policymakers, true, (*server).putPolicy},
+	{"DELETE", "policies/*/*", policymakers, true, (*server).clearPolicy},
+	{"GET", "aliveness-test/*", managers, true, (*server).well},
+	{"GET", "health/checks/*", managers, false, (*server).well},
+	{"GET", "health/checks/*/*", managers, false, (*server).well},
+	{"GET", "health/checks/*/*/*", managers, false, (*server).well},
+}
+
+func (s *server) well(*call) (any, error) { return object{"status": "ok"}, nil }
+
+func (s *server) overview(*call) (any, error) {
 	self := s.f.Core().Self().Node
 	return object{"rabbitmq_version": s.f.Version(), "management_version": s.f.Version(),
 		"product_name": "RabbitMQ", "product_version": s.f.Version(), "cluster_name": s.f.ClusterName(),
@@ -57,21 +87,6 @@ func (s *server) nodes(c *call) (any, error) {
 	return all, nil
 }
 
-func (s *server) vhosts(c *call) (any, error) {
-	all := []object{}
-	for _, name := range s.f.View().VHosts() {
-		o := object{"name": name, "tracing": false, "default_queue_type": "classic"}
-		if c.arg(1) == name {
-			return o, nil
-		}
-		all = append(all, o)
-	}
-	if c.arg(1) != "" {
-		return nil, errNone
-	}
-	return all, nil
-}
-
 func connection(i amqp.ConnectionInfo) object {
 	name, _ := i.Properties["connection_name"].(string)
 	return object{"name": i.Name, "user": i.User, "vhost": i.VHost, "peer": i.Client,
@@ -94,15 +109,15 @@ func (s *server) connections(c *call) (any, error) {
 	return all, nil
 }
 
-func (s *server) closeConnection(c *call) error {
+func (s *server) closeConnection(c *call) (any, error) {
 	reason := c.Header.Get("X-Reason")
 	if reason == "" {
 		reason = "Closed via management plugin"
 	}
 	if !s.f.CloseConnection(c.arg(1), reason) {
-		return errNone
+		return nil, errNone
 	}
-	return done
+	return nil, done
 }
 
 func (s *server) exchanges(c *call) (any, error) {
@@ -207,19 +222,19 @@ func (s *server) inspect(c *call, id core.StreamID) (core.QueueInfo, bool) {
 	return core.QueueInfo{}, false
 }
 
-func (s *server) removeQueue(c *call) error {
+func (s *server) removeQueue(c *call) (any, error) {
 	for _, q := range s.f.View().Queues(c.arg(1)) {
 		if q.Name != c.arg(2) {
 			continue
 		}
 		if c.arg(3) == "contents" {
-			return s.wait(c, func(told func(error)) {
+			return nil, s.wait(c, func(told func(error)) {
 				s.f.Core().Queue().Purge(q.Stream.ID, func(_ int64, err error) { told(err) })
 			}, done)
 		}
-		return s.wait(c, func(told func(error)) { s.f.RemoveQueue(q.VHost, q.Name, told) }, done)
+		return nil, s.wait(c, func(told func(error)) { s.f.RemoveQueue(q.VHost, q.Name, told) }, done)
 	}
-	return errNone
+	return nil, errNone
 }
 
 func policy(p topology.Policy) object {
@@ -241,14 +256,20 @@ func (s *server) policies(c *call) (any, error) {
 	return all, nil
 }
 
-func (s *server) putPolicy(c *call) error {
+func (s *server) putPolicy(c *call) (any, error) {
 	p := topology.Policy{ApplyTo: "all"}
 	if err := json.NewDecoder(c.Body).Decode(&p); err != nil {
-		return &failure{http.StatusBadRequest, "malformed policy: " + err.Error()}
+		return nil, refused("malformed policy: " + err.Error())
 	}
 	p.VHost, p.Name = c.arg(1), c.arg(2)
 	if p.VHost == "" || p.Name == "" {
-		return errNone
+		return nil, errNone
 	}
-	return s.wait(c, func(told func(error)) { topology.SetPolicy(s.f.Core(), p, told) }, created)
+	return nil, s.wait(c, func(told func(error)) { topology.SetPolicy(s.f.Core(), p, told) }, created)
+}
+
+func (s *server) clearPolicy(c *call) (any, error) {
+	return nil, s.wait(c, func(told func(error)) {
+		topology.ClearPolicy(s.f.Core(), c.arg(1), c.arg(2), told)
+	}, done)
 }

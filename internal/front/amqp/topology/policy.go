@@ -70,6 +70,8 @@ type PolicyDefinition struct {
 	DeadKey       *string         `json:"dead-letter-routing-key,omitempty"`
 	DeadStrategy  *string         `json:"dead-letter-strategy,omitempty"`
 	DeliveryLimit *int64          `json:"delivery-limit,omitempty"`
+	LeaderLocator string          `json:"queue-leader-locator,omitempty"`
+	MasterLocator string          `json:"queue-master-locator,omitempty"`
 	MaxAge        *string         `json:"max-age,omitempty"` // of streams, with the two that follow
 	SegmentBytes  *int64          `json:"stream-max-segment-size-bytes,omitempty"`
 	ClusterSize   *int64          `json:"initial-cluster-size,omitempty"`

@@ -131,3 +131,49 @@ func TestAPolicyAndArgumentsAreInForceTogether(t *testing.T) {
 		t.Error("an exclusive queue is mirrored")
 	}
 }
+
+func TestALocatorSaysWhereAQueueBegins(t *testing.T) {
+	v := NewView()
+	led := func(name string, by core.NodeID) {
+		l, _ := json.Marshal(Label{Durable: true, Kind: Classic, Node: by})
+		v.Saw(&core.Stream{Definition: core.Definition{Name: StreamName("/", name), Labels: l}, ID: core.StreamID(len(name)), Leader: by})
+	}
+	led("a", 1)
+	led("bb", 1)
+	led("ccc", 2)
+	with := func(key, value string) Label {
+		l := Label{Durable: true, Kind: Classic, Node: 1}
+		if key != "" {
+			l.Arguments = wire.Table(nil).PutString(key, value)
+		}
+		return l
+	}
+	all, last := []core.NodeID{1, 2, 3}, func(n int) int { return n - 1 }
+	for _, c := range []struct {
+		l      Label
+		living []core.NodeID
+		want   core.NodeID
+	}{
+		{with("", ""), all, 1},
+		{with("x-queue-leader-locator", "client-local"), all, 1},
+		{with("x-queue-leader-locator", "balanced"), all, 3},
+		{with("x-queue-leader-locator", "balanced"), []core.NodeID{1, 2}, 2},
+		{with("x-queue-master-locator", "min-masters"), all, 3},
+		{with("x-queue-leader-locator", "random"), []core.NodeID{1, 2}, 2},
+		{with("x-queue-leader-locator", "balanced"), nil, 1},
+	} {
+		if got := v.Locate("/", "new", c.l, c.living, last); got != c.want {
+			t.Errorf("%v, %v alive: node %d, want %d", c.l.Arguments, c.living, got, c.want)
+		}
+	}
+	v.policies.set("/", "spread", core.Document{Value: []byte(
+		`{"pattern":"^new","apply-to":"queues","definition":{"queue-master-locator":"min-masters"}}`)})
+	if got := v.Locate("/", "new", with("", ""), all, last); got != 3 {
+		t.Errorf("by policy: node %d, want 3", got)
+	}
+	exclusive := with("x-queue-leader-locator", "balanced")
+	exclusive.Exclusive = true
+	if got := v.Locate("/", "new", exclusive, all, last); got != 1 {
+		t.Errorf("an exclusive queue begins at node %d, not with its connection", got)
+	}
+}
