@@ -123,7 +123,7 @@ func (m *Memory) producer(id int64) *producer {
 }
 
 // isSession says whether a producer is a node's session. What it sent last is known for
-// as long as its run lasts: it is not evicted, and DropSession ends it.
+// as long as its run lasts: it is not evicted, and EndSessions ends it.
 func isSession(producer int64) bool { return producer < -1 }
 
 // evict forgets the eighth of the producers that was silent longest.
@@ -348,8 +348,15 @@ func (m *Memory) Expire(before core.Stamp) {
 	}
 }
 
-// DropSession forgets a session: its node's run has ended, nothing comes of it.
-func (m *Memory) DropSession(s core.Session) { delete(m.producers, int64(s)) }
+// EndSessions forgets the sessions that sent nothing since before and whose node's run has
+// ended: nothing comes of them any more.
+func (m *Memory) EndSessions(before core.Stamp, runs func(core.Session) bool) {
+	for id, p := range m.producers {
+		if isSession(id) && p.stamp < before && !runs(core.Session(id)) {
+			delete(m.producers, id)
+		}
+	}
+}
 
 // Trim forgets what lies below the stream's first offset: ended spans, and epochs
 // that nothing is left of, except the last such, which start may stand in.

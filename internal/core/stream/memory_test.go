@@ -99,6 +99,10 @@ func TestStories(t *testing.T) {
 					int(l.next)))))
 			case "expire":
 				l.m.Expire(core.Stamp(arg("before", 0)))
+			case "end-sessions":
+				l.m.EndSessions(core.Stamp(arg("before", 0)), func(x core.Session) bool {
+					return int(x) == arg("runs", 0)
+				})
 			case "trim":
 				l.m.Trim(core.Offset(arg("start", 0)))
 			case "restore":
