@@ -124,6 +124,7 @@ type NodeInfo struct {
 	Self      bool
 	Voter     bool // votes in the catalog
 	Leads     bool // leads the catalog
+	Cramped   bool // its disk has hardly room: streams that no other node has take nothing new
 	Doubted   bool // not heard of lately; of Self: it hears no majority, or has no lease
 	Rack      string
 	Addresses map[string]string // a front end's name to host:port, "" host: what the client dialled

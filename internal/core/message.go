@@ -21,6 +21,7 @@ type Beat struct {
 	Sent    Time // the sender's clock, returned in the answer: leases count from it
 	Wall    Stamp
 	Applied Index // of the catalog
+	Cramped bool  // its disk has hardly room for more
 }
 
 // BeatAnswer answers a Beat. A voter of the catalog that answers supports no

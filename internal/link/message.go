@@ -133,6 +133,7 @@ func (c *coder) message(m core.Message) {
 		sig(c, &m.Sent)
 		sig(c, &m.Wall)
 		sig(c, &m.Applied)
+		c.flag(&m.Cramped)
 	case *core.BeatAnswer:
 		uns(c, &m.Seq)
 		sig(c, &m.Sent)

@@ -25,6 +25,7 @@ type peer struct {
 	dead         bool                         // a majority of the voters hold it dead
 	fencing      bool                         // its fence is being proposed
 	stood        core.Incarnation             // the run that the catalog showed alive last
+	cramped      bool                         // its disk, as it said
 	doubted      bool                         // as it was shown: see doubts
 }
 
@@ -139,7 +140,7 @@ func (s *Shard) beat() {
 	for _, p := range s.order {
 		p.beats++
 		s.send(p.node, &core.Beat{Seq: p.beats, Sent: s.now.Mono, Wall: s.now.Wall,
-			Applied: s.agreed.done})
+			Applied: s.agreed.done, Cramped: s.cramped})
 		silent := s.now.Mono-p.heard > s.opt.Silence
 		if silent != p.silent && p.id.Incarnation != 0 {
 			p.silent = silent
@@ -185,6 +186,10 @@ const forgive = 500 * core.Millisecond
 
 func (s *Shard) beaten(p *peer, b *core.Beat) {
 	p.wall = b.Wall
+	if p.cramped != b.Cramped {
+		p.cramped = b.Cramped
+		s.showNodes()
+	}
 	if !p.silent && !p.gone && s.aliveInCatalog(p.id) && (p.suspected == 0 || s.now.Mono-p.suspected > forgive) {
 		p.supported = s.now.Mono
 		s.send(p.node, &core.BeatAnswer{Seq: b.Seq, Sent: b.Sent})

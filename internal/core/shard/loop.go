@@ -184,6 +184,7 @@ func (s *Shard) event(e *Event) {
 		s.failed(e.ID, e.Err)
 	case Room:
 		s.cramped = e.Gone
+		s.showNodes()
 	case Began:
 		s.began(core.StreamID(e.ID), e.Start)
 	case Loaded:

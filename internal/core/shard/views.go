@@ -179,9 +179,9 @@ func (s *Shard) showNodes() {
 		n.Self = n.Node == s.cfg.Self.Node
 		n.Leads = leader != 0 && n.Disk == leader
 		if p := s.peers[n.Node]; n.Self {
-			n.Doubted = s.doubtsSelf
+			n.Doubted, n.Cramped = s.doubtsSelf, s.cramped
 		} else if p != nil {
-			n.Doubted = n.Alive && p.doubted
+			n.Doubted, n.Cramped = n.Alive && p.doubted, n.Alive && p.cramped
 		}
 	}
 	s.out.View.Nodes = nodes
