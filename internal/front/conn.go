@@ -32,6 +32,19 @@ type Conn interface {
 	Closed(now core.Now, err error)
 }
 
+// Pace says whether a connection is read.
+type Pace uint8
+
+// The paces.
+const (
+	Flowing Pace = iota
+	Paused       // it owes or is owed more than it may, or Wire.Hold says so
+	Short        // the whole node owes more than it may
+)
+
+// Paced is a Conn that is told of its pace: whoever is not read cannot be heard.
+type Paced interface{ SetPace(now core.Now, p Pace) }
+
 // Wire is the socket below a Conn, as the Conn may use it. Outcomes that arrive on
 // the node's loop take its lock, append to Out and call Wake; within Feed, Tick,
 // Drained and Shut the lock is held already and Wake is implied.
@@ -47,6 +60,8 @@ type Wire interface {
 	// answered). While a connection or the node owes more than its budget, nothing is
 	// read; the message that crosses the budget is admitted whole. Lock held.
 	Owe(n int)
+	// Hold stops the reading until it is called with false. Lock held.
+	Hold(on bool)
 	// Ready says that the handshake is over. Lock held.
 	Ready()
 	// End ends the connection after what stands in Out was written. Lock held.

@@ -323,3 +323,43 @@ func selfSigned(t *testing.T) *tls.Config {
 	}
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 }
+
+func TestAHeldConnectionIsNotReadUntilItIsLetGo(t *testing.T) {
+	h := serve(t, Options{})
+	c, err := net.Dial("tcp", h.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	say := func(s string) {
+		t.Helper()
+		if _, err := c.Write([]byte(s)); err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, len(s))
+		if _, err := io.ReadFull(c, b); err != nil || string(b) != s {
+			t.Fatalf("%q came back: %v", b, err)
+		}
+	}
+	say("one")
+	e := <-h.conns
+	e.w.Lock()
+	e.w.Hold(true)
+	e.w.Unlock()
+	say("two") // was being awaited already
+	if _, err := c.Write([]byte("three")); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if n, err := c.Read(make([]byte, 10)); err == nil {
+		t.Fatalf("%d bytes came from a held connection", n)
+	}
+	_ = c.SetReadDeadline(time.Time{})
+	e.w.Lock()
+	e.w.Hold(false)
+	e.w.Unlock()
+	b := make([]byte, 5)
+	if _, err := io.ReadFull(c, b); err != nil || string(b) != "three" {
+		t.Fatalf("%q came back: %v", b, err)
+	}
+}

@@ -37,7 +37,9 @@ type socket struct {
 	writable sync.Cond // Out has grown, or ending
 	readable sync.Cond // less is owed or unsent, or ending
 	owed     int
-	writing  int // bytes in the writer's hands
+	held     bool // by Wire.Hold
+	pace     Pace // as the Conn was told
+	writing  int  // bytes in the writer's hands
 	ready    bool
 	heard    bool // the client has said something
 	ending   bool
@@ -150,12 +152,30 @@ func (c *socket) feed(b []byte) {
 			c.takeLast()
 			return
 		}
-		full := c.s.o.Budget.full() && c.owed > 0 && c.s.o.Budget.wait(c)
-		if !full && c.owed < c.s.o.BytesMax && c.out.Len()+c.writing < c.s.o.OutMax {
+		p := c.paceNow()
+		if p != c.pace {
+			c.pace = p
+			if t, ok := c.conn.(Paced); ok {
+				t.SetPace(c.Now(), p)
+				c.Wake()
+			}
+		}
+		if p == Flowing {
 			return
 		}
 		c.readable.Wait()
 	}
+}
+
+// paceNow says whether more may be read now. Lock held.
+func (c *socket) paceNow() Pace {
+	switch {
+	case c.s.o.Budget.full() && c.owed > 0 && c.s.o.Budget.wait(c):
+		return Short
+	case c.held || c.owed >= c.s.o.BytesMax || c.out.Len()+c.writing >= c.s.o.OutMax:
+		return Paused
+	}
+	return Flowing
 }
 
 // takeLast drops the answers that nobody will read, and ends the connection where more
@@ -296,7 +316,7 @@ func (c *socket) timed() {
 	c.tick()
 }
 
-// Out, Wake, TickAt, Owe, Ready, End, Now and Info are the Wire.
+// Out, Wake, TickAt, Owe, Hold, Ready, End, Now and Info are the Wire.
 
 func (c *socket) Out() *Output { return &c.out }
 
@@ -326,6 +346,12 @@ func (c *socket) Owe(n int) {
 	c.owed += n
 	c.s.o.Budget.add(n)
 	if n < 0 {
+		c.readable.Signal()
+	}
+}
+
+func (c *socket) Hold(on bool) {
+	if c.held = on; !on {
 		c.readable.Signal()
 	}
 }

@@ -35,6 +35,7 @@ func (w *testWire) Out() *front.Output { return &w.out }
 func (w *testWire) Wake()              {}
 func (w *testWire) TickAt(core.Time)   {}
 func (w *testWire) Owe(n int)          { w.owed += n }
+func (w *testWire) Hold(bool)          {}
 func (w *testWire) Ready()             {}
 func (w *testWire) End(err error)      { w.ended, w.err = true, err }
 func (w *testWire) Now() core.Now      { return w.b.Now() }
