@@ -43,6 +43,7 @@ type Front struct {
 
 	lastConsumer atomic.Uint64
 	draws        draws
+	cramped      atomic.Pointer[crampedNodes]
 
 	mu    sync.Mutex // guards conns
 	conns map[*conn]struct{}

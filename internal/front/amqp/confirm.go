@@ -101,6 +101,10 @@ func (ch *channel) confirmGroup(ws []waiting, ok bool) {
 	cs, o := &ch.confirms, ch.c.w.Out()
 	cs.answer = cs.answer[:0]
 	for _, w := range ws {
+		if w.seq == 0 { // of a transaction
+			ch.tx.lost = ch.tx.lost || !ok
+			continue
+		}
 		p := cs.at(w.seq)
 		p.left--
 		p.failed = p.failed || !ok

@@ -70,6 +70,9 @@ type conn struct {
 	due       []*channel  // answers came: their backlog is to be worked off
 	partial   int         // bytes of unfinished messages
 
+	alarm alarm
+	pace  front.Pace
+
 	turn turn
 	slab letter.Slab
 }
@@ -345,8 +348,9 @@ func (c *conn) Tick(now core.Now) core.Time {
 		c.readAll()
 	}
 	next := earlier(earlier(c.deadline, c.payAt), c.readAt)
+	next = earlier(next, c.lookAtAlarms(now))
 	if c.heartbeat != 0 && c.stage >= running && c.stage < over {
-		if now.Mono-c.heard > 2*c.heartbeat {
+		if now.Mono-c.heard > 2*c.heartbeat && c.pace == front.Flowing {
 			c.end(wire.Errorf(wire.ConnectionForced, "missed heartbeats from client, timeout: %ds",
 				c.heartbeat/core.Second))
 			return 0

@@ -26,6 +26,7 @@ type hand struct {
 	conn  front.Conn
 	out   front.Output
 	owed  int
+	held  bool
 	ended bool
 	err   error
 	tick  core.Time
@@ -35,6 +36,7 @@ func (h *hand) Out() *front.Output { return &h.out }
 func (h *hand) Wake()              {}
 func (h *hand) TickAt(t core.Time) { h.tick = earlier(h.tick, t) }
 func (h *hand) Owe(n int)          { h.owed += n }
+func (h *hand) Hold(on bool)       { h.held = on }
 func (h *hand) Ready()             {}
 func (h *hand) End(err error)      { h.ended, h.err = true, err }
 func (h *hand) Now() core.Now      { return h.b.Now() }

@@ -225,10 +225,9 @@ func (ch *channel) route(p *publication, x *exchange, sure bool) error {
 	}
 	if p.seq != 0 {
 		ch.confirms.routed(p.seq, len(to.Queues)+len(to.Stores))
-		if to.Missing {
-			ch.confirms.at(p.seq).failed = true
-		}
+		ch.confirms.at(p.seq).failed = to.Missing
 	}
+	ch.tx.lost = ch.tx.lost || to.Missing
 	if len(to.Queues) > 0 {
 		r := ch.record(p)
 		for _, q := range to.Queues {
@@ -246,12 +245,15 @@ func (ch *channel) route(p *publication, x *exchange, sure bool) error {
 
 // append puts a message's record for one queue into the turn.
 func (ch *channel) append(p *publication, q *queue, r core.Record) {
-	if p.seq != 0 && q.Homeless() { // at once: others on this connection must not wait
+	if q.Homeless() && p.seq != 0 { // at once: others on this connection must not wait
 		ch.confirms.failed(p.seq)
 		return
 	}
+	if ch.blocked(p, q, r) {
+		return
+	}
 	g := ch.c.append(q, r)
-	if p.seq != 0 {
+	if p.seq != 0 || ch.mode == transactional {
 		g.confirm = append(g.confirm, waiting{ch, p.seq})
 	}
 }

@@ -35,7 +35,7 @@ type group struct {
 // waiting is one message of a group whose publisher waits.
 type waiting struct {
 	ch  *channel
-	seq uint64
+	seq uint64 // 0: of a transaction
 }
 
 // barrier waits for all groups up to a number.

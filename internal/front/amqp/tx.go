@@ -9,6 +9,7 @@ type tx struct {
 	messages []*publication
 	settles  []wire.Settlement
 	bytes    int
+	lost     bool // a queue refused a message of the commit under way
 }
 
 func (ch *channel) txSelect() error {
@@ -93,6 +94,10 @@ func (ch *channel) commitFrom(messages []*publication, settles []wire.Settlement
 		}
 	}
 	return ch.afterSettled(wire.IDTxCommit, func() error {
+		if ch.tx.lost {
+			ch.tx.lost = false
+			return wire.Errorf(wire.PreconditionFailed, "partial tx completion")
+		}
 		c.send(ch.id, &wire.TxCommitOk{})
 		return nil
 	})
