@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"trine/internal/core"
+	"trine/internal/front/amqp/declare"
 	"trine/internal/front/amqp/letter"
 	"trine/internal/front/amqp/wire"
 	"trine/internal/front/gate"
@@ -86,7 +87,7 @@ func (ch *channel) consume(m *wire.BasicConsume) error {
 		return err
 	}
 	return ch.withQueue(m.ID(), name, func(q *queue) error {
-		if err := follows(consumerRules, m.Arguments, q.Kind, subject{"queue", q.Name, q.VHost}); err != nil {
+		if err := declare.Consumer(m.Arguments, q.Kind, subjectOf(q)); err != nil {
 			return err
 		}
 		if q.Kind == streamed {

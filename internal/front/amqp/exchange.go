@@ -2,7 +2,7 @@ package amqp
 
 import (
 	"trine/internal/core"
-	"trine/internal/front/amqp/route"
+	"trine/internal/front/amqp/declare"
 	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
 	"trine/internal/front/gate"
@@ -54,11 +54,11 @@ func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
 	if err := c.mayAlso(gate.Exchange, name, m.Arguments, "alternate-exchange"); err != nil {
 		return err
 	}
-	if err := checkExchange(m.Type, m.Arguments); err != nil {
+	if err := declare.Exchange(m.Type, m.Arguments); err != nil {
 		return err
 	}
 	if x != nil {
-		if err := sameExchange(x, m, c.vhost); err != nil {
+		if err := declare.SameExchange(x, m, c.vhost); err != nil {
 			return err
 		}
 		return ok()
@@ -66,8 +66,9 @@ func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
 	if err := reserved("exchange", name); err != nil {
 		return err
 	}
-	if v, there := m.Arguments.Get("alternate-exchange"); there && text(v) != "" {
-		return invalidArg("alternate-exchange", subject{"exchange", name, c.vhost}, text(v))
+	if err := declare.Alternate(m.Arguments, declare.Subject{Kind: "exchange", Name: name,
+		VHost: c.vhost}); err != nil {
+		return err
 	}
 	changes, err := c.f.view.DeclareExchange(c.vhost, name, topology.ExchangeDoc{Type: m.Type,
 		Durable: m.Durable, AutoDelete: m.AutoDelete, Internal: m.Internal, Arguments: m.Arguments})
@@ -84,69 +85,6 @@ func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
 		return ok()
 	})
 	return nil
-}
-
-// checkExchange refuses a declaration that no exchange can follow.
-func checkExchange(typ string, args wire.Table) error {
-	refuse := func(format string, a ...any) error {
-		return wire.Errorf(wire.PreconditionFailed, format, a...)
-	}
-	if typ == route.Delayed {
-		v, _ := args.Get("x-delayed-type")
-		name, ok := v.Text()
-		switch {
-		case !ok:
-			return refuse("Invalid argument, 'x-delayed-type' must be an existing exchange type")
-		case string(name) == route.Delayed:
-			return refuse("Invalid argument, 'x-delayed-message' can't be used for 'x-delayed-type'")
-		}
-		typ = string(name)
-	}
-	switch route.KindOf(typ) {
-	case 0:
-		return refuse("unknown exchange type '%s'", typ)
-	case route.ConsistentHash:
-		_, header := args.Get("hash-header")
-		property, there := args.Get("hash-property")
-		switch {
-		case header && there:
-			return refuse("hash-header and hash-property are mutually exclusive")
-		case there && !route.HashProperty(property.String()):
-			return refuse("Unsupported property: %s", property)
-		}
-	case route.RecentHistory:
-		if v, ok := args.Get("x-recent-history-length"); ok {
-			if n, ok := v.Int(); !ok || n <= 0 {
-				return refuse("Invalid argument %s, 'x-recent-history-length' must be a positive integer",
-					erlang(v))
-			}
-		}
-	}
-	return nil
-}
-
-// erlang gives a value as RabbitMQ's replies print it where they do not know its type.
-func erlang(v wire.Value) string {
-	if _, ok := v.Text(); ok {
-		return "<<\"" + v.String() + "\">>"
-	}
-	return v.String()
-}
-
-// sameExchange compares a declaration with the first one.
-func sameExchange(x *exchange, m *wire.ExchangeDeclare, vhost string) error {
-	of := subject{"exchange", x.Name, vhost}
-	switch {
-	case m.Type != x.Type:
-		return inequivalent("type", of, quoted(m.Type), quoted(x.Type))
-	case m.Durable != x.Durable:
-		return inequivalent("durable", of, quotedBool(m.Durable), quotedBool(x.Durable))
-	case m.AutoDelete != x.AutoDelete:
-		return inequivalent("auto_delete", of, quotedBool(m.AutoDelete), quotedBool(x.AutoDelete))
-	case m.Internal != x.Internal:
-		return inequivalent("internal", of, quotedBool(m.Internal), quotedBool(x.Internal))
-	}
-	return sameArgument("alternate-exchange", of, m.Arguments, x.Arguments)
 }
 
 func (ch *channel) exchangeDelete(m *wire.ExchangeDelete) error {

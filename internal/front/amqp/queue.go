@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"trine/internal/core"
+	"trine/internal/front/amqp/declare"
 	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
 	"trine/internal/front/gate"
@@ -98,12 +99,12 @@ func (ch *channel) queueDeclare(m *wire.QueueDeclare) error {
 		}
 		return ch.withQueue(m.ID(), name, func(q *queue) error { return ch.declared(m, q) })
 	}
-	of := subject{"queue", name, ch.c.vhost}
-	kind, err := kindOf(m.Arguments, of)
+	of := declare.Subject{Kind: "queue", Name: name, VHost: ch.c.vhost}
+	kind, err := declare.KindOf(m.Arguments, of)
 	if err != nil {
 		return err
 	}
-	if err := checkDeclaration(m, kind, of); err != nil {
+	if err := declare.Queue(m, kind, of); err != nil {
 		return err
 	}
 	if name == "" {
@@ -129,7 +130,7 @@ func (ch *channel) redeclared(m *wire.QueueDeclare, q *queue, kind string) error
 	if q.Exclusive != m.Exclusive || q.Exclusive && q.Stream.Owner != c.owner() {
 		return locked(q.Name, q.VHost)
 	}
-	if err := sameQueue(q, m, kind); err != nil {
+	if err := declare.SameQueue(q, m, kind); err != nil {
 		return err
 	}
 	if c.f.down(q) {

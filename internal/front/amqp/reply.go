@@ -3,6 +3,7 @@ package amqp
 import (
 	"strings"
 
+	"trine/internal/front/amqp/declare"
 	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
 )
@@ -46,28 +47,8 @@ func reserved(kind, name string) error {
 	return wire.Errorf(wire.AccessRefused, "%s name '%s' contains reserved prefix 'amq.*'", kind, name)
 }
 
-func invalidArg(arg string, of subject, why string) error {
-	return wire.Errorf(wire.PreconditionFailed, "invalid arg '%s' for %s: %s", arg, of, why)
-}
-
-// subject is what a reply speaks of: queue 'q' in vhost '/'.
-type subject struct{ kind, name, vhost string }
-
-func (s subject) String() string { return s.kind + " '" + s.name + "' in vhost '" + s.vhost + "'" }
-
-// inequivalent is the reply to another value than the one declared first.
-func inequivalent(arg string, of subject, received, current string) error {
-	return wire.Errorf(wire.PreconditionFailed,
-		"inequivalent arg '%s' for %s: received %s but current is %s", arg, of, received, current)
-}
-
-func quoted(s string) string { return "'" + s + "'" }
-
-func quotedBool(b bool) string {
-	if b {
-		return "'true'"
-	}
-	return "'false'"
+func subjectOf(q *queue) declare.Subject {
+	return declare.Subject{Kind: "queue", Name: q.Name, VHost: q.VHost}
 }
 
 // stripped is a name as RabbitMQ takes it: without line ends.

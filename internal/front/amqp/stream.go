@@ -44,21 +44,6 @@ func streamCannot(method string, q *queue) error {
 		method, q.Name, q.VHost)
 }
 
-// segmentBytesMax is the largest size that segments of a stream may be asked to have.
-const segmentBytesMax = 3_000_000_000
-
-// checkStream refuses arguments of a stream that its rules let pass.
-func checkStream(args wire.Table) error {
-	if intArg(args, "x-stream-max-segment-size-bytes", 0) > segmentBytesMax {
-		return wire.Errorf(wire.PreconditionFailed,
-			"Exceeded max value for x-stream-max-segment-size-bytes")
-	}
-	if n := intArg(args, "x-stream-filter-size-bytes", 16); n < 16 || n > 255 {
-		return wire.Errorf(wire.PreconditionFailed, "Invalid value for x-stream-filter-size-bytes")
-	}
-	return nil
-}
-
 // consumeStream takes basic.consume on a stream.
 func (ch *channel) consumeStream(m *wire.BasicConsume, q *queue) error {
 	switch {
@@ -99,22 +84,6 @@ func (ch *channel) consumeStream(m *wire.BasicConsume, q *queue) error {
 		})
 	})
 	return nil
-}
-
-// streamOffset refuses an x-stream-offset that says no place.
-func streamOffset(v wire.Value) string {
-	b, ok := v.Text()
-	if _, isInt := v.Int(); isInt || v.Type == wire.TypeTimestamp {
-		return ""
-	}
-	switch string(b) {
-	case "first", "last", "next":
-		return ""
-	}
-	if _, isAge := topology.MaxAge(string(b)); ok && isAge {
-		return ""
-	}
-	return "{invalid_stream_offset_arg,{" + v.TypeName() + "," + erlang(v) + "}}"
 }
 
 // seek finds where a consumer begins; done is called on the loop.
