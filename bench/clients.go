@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"strings"
 	"time"
 
 	"github.com/apache/rocketmq-client-go/v2"
@@ -74,9 +77,17 @@ func kafkaLoad(shape func() []kgo.Opt) func(context.Context, *cluster) (*load, e
 }
 
 // amqpLoad is a publisher and a consumer of one queue, each with its connection to
-// the first node. A message is done when its delivery is acknowledged.
+// the first node. A message is done when its delivery is acknowledged. A mirrored queue is a
+// classic one that a policy gives a copy on every node.
 func amqpLoad(kind string) func(context.Context, *cluster) (*load, error) {
 	return func(setup context.Context, c *cluster) (*load, error) {
+		kind := kind
+		if kind == "mirrored" {
+			if err := mirror(setup, c); err != nil {
+				return nil, err
+			}
+			kind = "classic"
+		}
 		l, ctx := newLoad(context.WithoutCancel(setup))
 		var conns [2]*amqp.Connection
 		l.close = func() {
@@ -131,6 +142,29 @@ func amqpLoad(kind string) func(context.Context, *cluster) (*load, error) {
 		l.wait.Go(func() { publish(ctx, l, pub, name, window) }) // ends with l.end
 		return l, nil
 	}
+}
+
+// mirror has all queues copied to every node.
+func mirror(ctx context.Context, c *cluster) error {
+	host, _, err := net.SplitHostPort(c.amqp[0])
+	if err != nil {
+		return err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+host+":15672/api/policies/%2F/bench",
+		strings.NewReader(`{"pattern":"^bench","definition":{"ha-mode":"all","ha-sync-mode":"automatic"},"apply-to":"queues"}`))
+	if err != nil {
+		return err
+	}
+	r.SetBasicAuth("guest", "guest")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode/100 != 2 {
+		return fmt.Errorf("set the policy that mirrors: %s", answer.Status)
+	}
+	return nil
 }
 
 // publish sends what the window lets it.

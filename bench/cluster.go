@@ -188,6 +188,9 @@ func (c *cluster) startPeer(ctx context.Context) error {
 			args = []string{"start", "dledger", "-v", "5.3.3"}
 		}
 	}
+	if c.row.version != "" {
+		args = append(args, "-v", c.row.version)
+	}
 	_, err := c.script(ctx, args...)
 	if err != nil {
 		c.stop()

@@ -34,6 +34,7 @@ type options struct {
 // row is one line of the table: a load, the policy it needs, and how many nodes.
 type row struct {
 	name, what, peer string
+	version          string // of the peer; "": its script's default
 	nodes            int
 	run              func(ctx context.Context, o *options, r *row) (outcome, error)
 	load             func(ctx context.Context, c *cluster) (*load, error)
@@ -53,6 +54,12 @@ func rows() []*row {
 			peer: "rabbitmq", nodes: 1, run: throughput, load: amqpLoad("classic")},
 		{name: "amqp-quorum-3", what: "AMQP 100 B persistent, confirms and acks, quorum, three nodes",
 			peer: "rabbitmq", nodes: 3, run: throughput, load: amqpLoad("quorum")},
+		{name: "amqp310-classic-1", what: "the same as amqp-classic-1, beside RabbitMQ 3.10",
+			peer: "rabbitmq", version: "3.10", nodes: 1, run: throughput, load: amqpLoad("classic")},
+		{name: "amqp310-quorum-3", what: "the same as amqp-quorum-3, beside RabbitMQ 3.10",
+			peer: "rabbitmq", version: "3.10", nodes: 3, run: throughput, load: amqpLoad("quorum")},
+		{name: "amqp310-mirror-3", what: "AMQP 100 B persistent, confirms and acks, mirrored (ha-mode all), three nodes",
+			peer: "rabbitmq", version: "3.10", nodes: 3, run: throughput, load: amqpLoad("mirrored")},
 		{name: "rocket-1", what: "RocketMQ sync send 128 B, 64 threads, one broker",
 			peer: "rocketmq", nodes: 1, run: throughput, load: rocketLoad},
 		{name: "rocket-3", what: "RocketMQ sync send 128 B, 64 threads, DLedger, three nodes",
@@ -142,7 +149,7 @@ func usage() {
 	flag.PrintDefaults()
 	fmt.Fprintln(os.Stderr, "rows:")
 	for _, r := range rows() {
-		fmt.Fprintf(os.Stderr, "  %-16s %s\n", r.name, r.what)
+		fmt.Fprintf(os.Stderr, "  %-18s %s\n", r.name, r.what)
 	}
 }
 
