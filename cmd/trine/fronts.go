@@ -73,7 +73,9 @@ func (f *fronts) start(c *config, core front.Core, http *admin.Admin, log *slog.
 		_ = g.Await(known) // later logins wait for the users themselves
 		cancel()
 		a := amqp.New(core, amqp.Options{Gate: g, Log: log})
-		http.Handle("/api/", api.New(a))
+		tools := api.New(a, api.Options{Log: log})
+		f.closers = append(f.closers, tools.Close)
+		http.Handle("/api/", tools)
 		if err := open("amqp", c.AMQP.Listen, a.Open); err != nil {
 			return err
 		}

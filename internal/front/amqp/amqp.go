@@ -45,6 +45,8 @@ type Front struct {
 	draws        draws
 	cramped      atomic.Pointer[crampedNodes]
 
+	counts counts
+
 	mu    sync.Mutex // guards conns
 	conns map[*conn]struct{}
 }

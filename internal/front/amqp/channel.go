@@ -55,6 +55,7 @@ type channel struct {
 	shared      int // of all consumers together; 0: no limit
 	outstanding int // delivered to consumers and not settled, where shared limits
 	reply       *replyTo
+	counter     topology.Counter
 }
 
 // channelFrame takes a frame of a channel other than 0.
@@ -103,6 +104,7 @@ func (c *conn) firstFrame(f wire.Frame) error {
 		return err
 	}
 	c.channels[f.Channel] = &channel{c: c, id: f.Channel, consumers: map[string]*consumer{}}
+	c.f.counts.churn.ChannelsOpened.Add(1)
 	c.send(f.Channel, &wire.ChannelOpenOk{})
 	return nil
 }
@@ -407,6 +409,10 @@ func (ch *channel) allConsumers() []*consumer {
 
 // forget takes the channel out of its connection: its number is free again.
 func (ch *channel) forget() {
+	if !ch.dead {
+		ch.tell()
+		ch.c.f.counts.churn.ChannelsClosed.Add(1)
+	}
 	ch.dead = true
 	if ch.c.channels[ch.id] == ch {
 		delete(ch.c.channels, ch.id)

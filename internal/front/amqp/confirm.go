@@ -1,6 +1,9 @@
 package amqp
 
-import "trine/internal/front/amqp/wire"
+import (
+	"trine/internal/front/amqp/topology"
+	"trine/internal/front/amqp/wire"
+)
 
 // confirms are the messages whose publisher waits, by sequence number.
 //
@@ -76,6 +79,9 @@ func (ch *channel) confirmedNow(seq uint64) {
 	p := cs.at(seq)
 	p.done = true
 	nack := p.failed
+	if !nack {
+		ch.counter.One(topology.Confirmed)
+	}
 	cs.advance()
 	o := ch.c.w.Out()
 	o.B = wire.AppendConfirm(o.B, ch.id, seq, false, nack)
@@ -116,6 +122,7 @@ func (ch *channel) confirmGroup(ws []waiting, ok bool) {
 			o.B = wire.AppendConfirm(o.B, ch.id, w.seq, false, true)
 		} else {
 			cs.answer = append(cs.answer, w.seq)
+			ch.counter.One(topology.Confirmed)
 		}
 	}
 	before := cs.base

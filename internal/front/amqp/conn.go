@@ -54,6 +54,7 @@ type conn struct {
 	failure   error     // what it is cut with then
 
 	user, vhost  string
+	mechanism    string     // of the login
 	properties   wire.Table // what the client says of itself
 	since        core.Stamp // when it opened
 	clientCloses bool       // capability authentication_failure_close
@@ -414,6 +415,9 @@ func (c *conn) Closed(_ core.Now, err error) {
 			"user", c.user, "err", err)
 	}
 	entered := c.stage >= running && c.vhost != ""
+	if entered && !c.direct() {
+		c.f.counts.churn.ConnectionsClosed.Add(1)
+	}
 	c.stage = over
 	if entered && !c.left {
 		c.leaveAll(nil)

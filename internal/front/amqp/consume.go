@@ -1,9 +1,12 @@
 package amqp
 
 import (
+	"bytes"
+
 	"trine/internal/core"
 	"trine/internal/front/amqp/declare"
 	"trine/internal/front/amqp/letter"
+	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
 	"trine/internal/front/gate"
 )
@@ -14,24 +17,27 @@ import (
 //	    │             │            │ settled all
 //	    └─────────────┴────────────┴──▶ detached, or ended by its queue
 type consumer struct {
-	id       core.ConsumerID
-	ch       *channel
-	queue    *queue
-	tag      string
-	noAck    bool
-	attached bool
-	stopped  bool
-	detached bool
-	window   int32 // messages that it may hold
-	prefetch int   // its own limit; 0: none
-	held     int   // delivered or waiting, not settled
-	unpaid   int64 // bytes delivered whose credit was not given back
-	owing    bool  // in conn.unpaid
-	verdicts []core.Verdict
-	dirty    bool        // in turn.dirty
-	waiting  []core.Lend // before consume-ok, or above the channel's shared limit
-	getting  *wire.BasicGet
-	reader   *reader // of a stream: nothing is lent to it
+	id        core.ConsumerID
+	ch        *channel
+	queue     *queue
+	tag       string
+	noAck     bool
+	attached  bool
+	stopped   bool
+	detached  bool
+	window    int32 // messages that it may hold
+	prefetch  int   // its own limit; 0: none
+	held      int   // delivered or waiting, not settled
+	unpaid    int64 // bytes delivered whose credit was not given back
+	owing     bool  // in conn.unpaid
+	verdicts  []core.Verdict
+	dirty     bool        // in turn.dirty
+	waiting   []core.Lend // before consume-ok, or above the channel's shared limit
+	getting   *wire.BasicGet
+	reader    *reader // of a stream: nothing is lent to it
+	exclusive bool
+	arguments wire.Table
+	counter   topology.Counter
 }
 
 // windowBytes is how much a consumer may have on its way to the client's socket.
@@ -107,7 +113,8 @@ func (ch *channel) attach(m *wire.BasicConsume, q *queue) error {
 	if tag == "" {
 		tag = generated(c.f.o.Rand, "amq.ctag-")
 	}
-	cs := &consumer{id: c.f.nextConsumer(), ch: ch, queue: q, tag: tag, noAck: m.NoAck}
+	cs := &consumer{id: c.f.nextConsumer(), ch: ch, queue: q, tag: tag, noAck: m.NoAck,
+		exclusive: m.Exclusive, arguments: bytes.Clone(m.Arguments)}
 	if !m.NoAck {
 		cs.prefetch = ch.prefetch
 		cs.window = windowOf(cs.prefetch, ch.shared)
@@ -141,6 +148,7 @@ func (ch *channel) attach(m *wire.BasicConsume, q *queue) error {
 // drop forgets a consumer.
 func (ch *channel) drop(cs *consumer) {
 	cs.detached = true
+	cs.tell()
 	if cs.reader != nil {
 		ch.c.unread(cs)
 	}
@@ -227,6 +235,7 @@ func (ch *channel) giveUpWaiting(cs *consumer) {
 func (c *conn) detach(cs *consumer, done func()) {
 	delete(c.consumers, cs.id)
 	cs.detached = true
+	cs.tell()
 	if cs.reader != nil {
 		c.unread(cs)
 		done()
@@ -297,6 +306,7 @@ func (ch *channel) deliverWaiting() {
 func (ch *channel) deliver(cs *consumer, l *core.Lend) {
 	c := ch.c
 	m := letter.Of(&l.Record, cs.queue.Name)
+	ch.countDelivery(cs, topology.Delivered, l.Again)
 	ch.lastTag++
 	if !cs.noAck {
 		ch.unacked.push(delivery{tag: ch.lastTag, consumer: cs, offset: l.Offset, counted: true})

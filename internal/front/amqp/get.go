@@ -3,6 +3,7 @@ package amqp
 import (
 	"trine/internal/core"
 	"trine/internal/front/amqp/letter"
+	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
 	"trine/internal/front/gate"
 )
@@ -79,6 +80,8 @@ func (ch *channel) got(cs *consumer, ready int64) {
 		return
 	}
 	if len(cs.waiting) == 0 {
+		cs.counter.One(topology.GotNothing)
+		ch.counter.One(topology.GotNothing)
 		c.send(ch.id, &wire.BasicGetEmpty{})
 		ch.after(nil)
 		return
@@ -86,6 +89,7 @@ func (ch *channel) got(cs *consumer, ready int64) {
 	l := cs.waiting[0]
 	cs.waiting = nil
 	m := letter.Of(&l.Record, cs.queue.Name)
+	ch.countDelivery(cs, topology.Got, l.Again)
 	ch.lastTag++
 	if !cs.noAck {
 		ch.unacked.push(delivery{tag: ch.lastTag, consumer: cs, offset: l.Offset})

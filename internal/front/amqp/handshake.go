@@ -44,6 +44,7 @@ func (c *conn) startOk(now core.Now, m *wire.ConnectionStartOk) error {
 		return wire.Errorf(wire.AccessRefused, "Login was refused using authentication mechanism %s. "+
 			"For details see the broker logfile.", m.Mechanism)
 	}
+	c.mechanism = m.Mechanism
 	user, password, ok := credentials(m.Mechanism, m.Response)
 	if ok {
 		if err := c.f.o.Gate.Login(user, password, c.w.Info()); err != nil {
@@ -120,6 +121,7 @@ func (c *conn) open(m *wire.ConnectionOpen) error {
 	}
 	c.vhost, c.stage, c.since = m.VHost, running, c.w.Now().Wall
 	c.w.Ready()
+	c.f.counts.churn.ConnectionsOpened.Add(1)
 	c.send(0, &wire.ConnectionOpenOk{})
 	if c.heartbeat != 0 {
 		c.w.TickAt(c.w.Now().Mono + c.heartbeat/2)

@@ -7,24 +7,9 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/front"
+	"trine/internal/front/amqp/listed"
 	"trine/internal/front/amqp/topology"
 )
-
-// ConnectionInfo is one connection of this node, for those who operate it.
-type ConnectionInfo struct {
-	Name       string // "client:port -> server:port"
-	User       string
-	VHost      string
-	Client     string // the client's host:port
-	Properties map[string]any
-	Channels   int
-	ChannelMax int
-	FrameMax   int
-	HeartbeatS int
-	State      string
-	TLS        bool
-	Since      core.Stamp
-}
 
 // Core is the seam that the front end stands on.
 func (f *Front) Core() front.Core { return f.core }
@@ -42,8 +27,8 @@ func (f *Front) ClusterName() string { return f.o.Cluster }
 func (f *Front) View() *topology.View { return f.view }
 
 // Connections gives this node's open connections by name.
-func (f *Front) Connections() []ConnectionInfo {
-	var all []ConnectionInfo
+func (f *Front) Connections() []listed.Connection {
+	var all []listed.Connection
 	for _, c := range f.openConns() {
 		c.w.Lock()
 		if c.stage == running {
@@ -51,7 +36,7 @@ func (f *Front) Connections() []ConnectionInfo {
 		}
 		c.w.Unlock()
 	}
-	slices.SortFunc(all, func(a, b ConnectionInfo) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, func(a, b listed.Connection) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
 
@@ -70,8 +55,11 @@ func (c *conn) name() string {
 	return fmt.Sprintf("%s -> %s", i.Remote, i.Local)
 }
 
-func (c *conn) info() ConnectionInfo {
-	return ConnectionInfo{Name: c.name(), User: c.user, VHost: c.vhost, Client: c.w.Info().Remote.String(),
+func (c *conn) info() listed.Connection {
+	host, port := hostPort(c.w.Info().Local)
+	peer, peerPort := hostPort(c.w.Info().Remote)
+	return listed.Connection{Name: c.name(), ID: c.w.Info().ID, Host: host, Port: port, PeerHost: peer,
+		PeerPort: peerPort, Mechanism: c.mechanism, User: c.user, VHost: c.vhost, Client: c.w.Info().Remote.String(),
 		Properties: topology.TableInfo(c.properties), Channels: len(c.channels), ChannelMax: c.chanMax,
 		FrameMax: c.frameMax, HeartbeatS: int(c.heartbeat / core.Second), State: "running",
 		TLS: c.w.Info().TLS != nil, Since: c.since}
@@ -103,4 +91,25 @@ func (f *Front) RemoveQueue(vhost, name string, done func(error)) {
 		return
 	}
 	f.core.Cluster().Put(f.view.RemoveQueue(q), func(_ core.Revision, err error) { done(err) })
+}
+
+// DirectSpace sets the ids of connections without a socket apart from those of
+// sockets.
+const DirectSpace = 1 << 63
+
+// direct says whether the connection is one without a socket.
+func (c *conn) direct() bool { return c.w.Info().ID&DirectSpace != 0 }
+
+// FrameMax is the largest frame, and Clock the time.
+func (f *Front) FrameMax() int          { return f.o.FrameMax }
+func (f *Front) Clock() func() core.Now { return f.o.Clock }
+
+// Enter makes a connection that has one open channel, for a user who was let in
+// already: package direct. It is listed nowhere.
+func (f *Front) Enter(w front.Wire, user, vhost string) front.Conn {
+	c := newConn(f, w)
+	c.stage, c.user, c.vhost = running, user, vhost
+	c.frameMax, c.chanMax, c.since = f.o.FrameMax, 1, f.o.Clock().Wall
+	c.channels[1] = &channel{c: c, id: 1, consumers: map[string]*consumer{}}
+	return c
 }

@@ -125,12 +125,14 @@ type target struct {
 	revision uint64
 	name     []byte
 	exchange *exchange
+	in, out  uint64 // messages that came into it and left it, which its tally was not told of
 }
 
 // exchange finds an exchange, at once where it is the last one again.
 func (ch *channel) exchange(name []byte) *exchange {
 	l, v := &ch.target, ch.c.f.view
 	if now := v.Revision(); l.exchange == nil || l.revision != now || !bytes.Equal(l.name, name) {
+		l.tell()
 		l.exchange = v.Exchange(ch.c.vhost, string(name))
 		l.revision, l.name = now, append(l.name[:0], name...)
 	}
@@ -220,6 +222,7 @@ func (ch *channel) route(p *publication, x *exchange, sure bool) error {
 			return ch.route(q, x, true)
 		})
 	}
+	ch.countRoute(p, x, len(to.Queues)+len(to.Stores))
 	if !to.Routed() && p.mandatory {
 		ch.giveBack(p)
 	}

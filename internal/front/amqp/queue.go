@@ -142,6 +142,9 @@ func (ch *channel) redeclared(m *wire.QueueDeclare, q *queue, kind string) error
 // declared answers with what is in a queue.
 func (ch *channel) declared(m *wire.QueueDeclare, q *queue) error {
 	ch.lastQueue = q.Name
+	if !m.Passive {
+		ch.c.f.counts.churn.QueuesDeclared.Add(1)
+	}
 	if m.NoWait {
 		return nil
 	}
@@ -225,6 +228,8 @@ func (ch *channel) define(m *wire.QueueDeclare, name, kind string) error {
 				return ch.redeclared(m, q, kind)
 			}
 			ch.lastQueue = name
+			c.f.counts.churn.QueuesDeclared.Add(1)
+			c.f.counts.churn.QueuesCreated.Add(1)
 			c.f.recheck(c.vhost, name)
 			if !m.NoWait {
 				c.send(ch.id, &wire.QueueDeclareOk{Queue: name})
@@ -337,6 +342,7 @@ func (ch *channel) remove(m *wire.QueueDelete, q *queue, messages int64) error {
 	ch.put(m.ID(), ch.c.f.view.RemoveQueue(q), func(_ core.Revision, err error) error {
 		switch core.KindOf(err) {
 		case core.OK, core.NotExist:
+			ch.c.f.counts.churn.QueuesDeleted.Add(1)
 			return ch.deleted(m, messages)
 		case core.Conflict: // another of that name, or of an exchange's, stands there now
 			return ch.whenSure(m.ID(), func() error { return ch.queueDelete(m) })

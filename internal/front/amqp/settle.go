@@ -4,6 +4,7 @@ import (
 	"sort"
 
 	"trine/internal/core"
+	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
 )
 
@@ -144,6 +145,10 @@ func (ch *channel) settleOne(d *delivery, o core.Outcome) {
 		return
 	}
 	ch.c.verdict(cs, d.offset, o)
+	if o == core.Accept {
+		cs.counter.One(topology.Acked)
+		ch.counter.One(topology.Acked)
+	}
 	cs.held--
 	if cs.stopped && cs.held == 0 {
 		ch.c.endTurn()

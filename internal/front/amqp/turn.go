@@ -115,6 +115,9 @@ func (c *conn) endTurn() {
 	clear(t.dirty)
 	t.dirty = t.dirty[:0]
 	if len(t.appends) > 0 {
+		for i := range t.appends {
+			t.open[i].queue.Tally.Add(topology.Published, uint64(len(t.appends[i].Records)))
+		}
 		as := t.appends
 		t.appends = nil
 		clear(t.open)

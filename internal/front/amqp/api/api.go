@@ -2,24 +2,22 @@
 // tools that operate a broker need it: who is connected, what is declared, virtual
 // hosts, policies, health.
 //
-//	GET            /api/overview /api/whoami /api/nodes /api/vhosts /api/exchanges
-//	               /api/queues /api/bindings /api/connections /api/policies, most
-//	               also under /VHOST and /VHOST/NAME
-//	PUT, DELETE    /api/policies/VHOST/NAME
-//	PUT            /api/vhosts/NAME
-//	DELETE         /api/connections/NAME /api/queues/VHOST/NAME[/contents]
-//	GET            /api/aliveness-test/VHOST /api/health/checks/...
+//	client ──▶ login ──▶ route ──┬──▶ view, tallies          what the catalog and this node know
+//	                             ├──▶ the other nodes' parts  connections, counts (peers.go)
+//	                             └──▶ direct connection       declare, bind, publish, get
 //
-// Names in paths are percent-encoded: the virtual host / is %2F. Connections are
-// those of the node that is asked. Which path is whose stands in tables of routes,
-// one in each file that answers (route.go).
+// Names in paths are percent-encoded: the virtual host / is %2F. Which path is whose
+// stands in tables of routes, one in each file that answers (route.go). Rates come from
+// samples that are taken every five seconds (sampler.go).
 package api
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"trine/internal/core"
@@ -35,9 +33,25 @@ const inspectMax = time.Second
 // bodyMax bounds what a request may send.
 const bodyMax = 1 << 20
 
-// server answers requests.
+// Options are what the API is told. Zero fields take the defaults.
+type Options struct {
+	Dir  string                     // where the node keeps its data, as it is shown
+	Disk func() (free, least int64) // bytes there, and how many must stay free; nil: not shown
+	Log  *slog.Logger
+}
+
+// Server answers requests, and takes samples of what is counted until it is closed.
+type Server = server
+
 type server struct {
-	f *amqp.Front
+	f       *amqp.Front
+	o       Options
+	log     *slog.Logger
+	sampler *sampler
+	lengths lengths
+	client  *http.Client // to other nodes
+	since   time.Time
+	build   string
 }
 
 // failure is an answer other than 200.
@@ -58,9 +72,35 @@ var (
 func refused(reason string) *failure { return &failure{http.StatusBadRequest, reason} }
 
 // New makes the handler; it wants the paths below /api/.
-func New(f *amqp.Front) http.Handler { return &server{f} }
+func New(f *amqp.Front, o Options) *Server {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	s := &server{f: f, o: o, log: o.Log, sampler: newSampler(f), since: time.Now(), build: build()}
+	s.lengths.queues = map[core.StreamID]*lengthPair{}
+	s.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2,
+		IdleConnTimeout: time.Minute}}
+	return s
+}
+
+// Close ends what the server does by itself.
+func (s *server) Close() {
+	s.sampler.close()
+	s.client.CloseIdleConnections()
+}
+
+// build says which Trine this is.
+func build() string {
+	if i, ok := debug.ReadBuildInfo(); ok {
+		return "Trine " + i.Main.Version
+	}
+	return "Trine"
+}
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.peer(w, r) {
+		return
+	}
 	c, f := s.login(r)
 	var v any
 	var err error = f
@@ -68,9 +108,16 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, bodyMax)
 		v, err = s.serve(c)
 	}
+	var t *trouble
+	var l *located
 	switch {
 	case err == nil:
 		answer(w, http.StatusOK, v)
+	case errors.As(err, &t):
+		answer(w, t.status, t.body)
+	case errors.As(err, &l):
+		w.Header().Set("Location", l.at)
+		w.WriteHeader(http.StatusCreated)
 	case errors.As(err, &f) && f.reason == "":
 		w.WriteHeader(f.status)
 	case errors.As(err, &f):

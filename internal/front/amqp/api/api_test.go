@@ -35,7 +35,8 @@ func TestAPolicyMirrorsALiveQueue(t *testing.T) {
 	b := seamtest.New(seamtest.RealTime(), seamtest.Nodes(3))
 	defer b.Close()
 	f := amqp.New(b, amqp.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	h := New(f)
+	h := New(f, Options{})
+	defer h.Close()
 	made := make(chan error, 1)
 	b.Streams().Define(core.Definition{Name: "amqp/q/%2F/q1", Policy: core.Single(core.FlushEach),
 		At: []core.NodeID{1}, Queue: &core.QueueSettings{TTLMs: -1, DeliveryLimit: -1, DropHead: true},
@@ -77,7 +78,8 @@ func TestAPolicyMirrorsALiveQueue(t *testing.T) {
 func TestWhatIsThereIsListed(t *testing.T) {
 	b := seamtest.New(seamtest.RealTime())
 	defer b.Close()
-	h := New(amqp.New(b, amqp.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))}))
+	h := New(amqp.New(b, amqp.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))}), Options{})
+	defer h.Close()
 	for _, path := range []string{"overview", "whoami", "nodes", "vhosts", "vhosts/%2F", "exchanges/%2F",
 		"exchanges/%2F/amq.topic", "queues", "bindings", "connections", "policies",
 		"aliveness-test/%2F", "health/checks/local-alarms"} {

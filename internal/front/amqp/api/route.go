@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -30,7 +31,8 @@ type route struct {
 }
 
 // routes are all tables.
-var routes = slices.Concat(objectRoutes, hostRoutes)
+var routes = slices.Concat(overviewRoutes, nodeRoutes, connectionRoutes, exchangeRoutes, queueRoutes,
+	bindingRoutes, policyRoutes, parameterRoutes, healthRoutes, featureRoutes, hostRoutes)
 
 // call is one request: who asks, and the parts of its path behind /api/, unescaped.
 type call struct {
@@ -38,6 +40,11 @@ type call struct {
 	gate.Principal
 	account gate.Account
 	path    []string
+}
+
+// info is where the request came from.
+func (c *call) info() front.Info {
+	return front.Info{Remote: address(c.RemoteAddr), Local: &net.TCPAddr{}, TLS: c.TLS}
 }
 
 // arg gives a part of the path, or "".
@@ -108,6 +115,25 @@ func (s *server) serve(c *call) (any, error) {
 			found = r
 		}
 	}
+	if c.Method != http.MethodGet && c.Method != http.MethodHead {
+		if err := s.do(c, s.f.Core().Cluster().Sync); err != nil {
+			return nil, err
+		}
+		return s.answer(c, found, others)
+	}
+	v, err := s.answer(c, found, others)
+	if err != error(errNone) || found == nil {
+		return v, err
+	}
+	// That there is no such thing is believed once this node knows all that was agreed.
+	if err := s.do(c, s.f.Core().Cluster().Sync); err != nil {
+		return nil, err
+	}
+	return s.answer(c, found, others)
+}
+
+// answer asks the route that was found.
+func (s *server) answer(c *call, found *route, others bool) (any, error) {
 	switch {
 	case found == nil && others:
 		return nil, &failure{status: http.StatusMethodNotAllowed}

@@ -29,6 +29,15 @@ var kinds = [...]struct {
 // them, as an exchange of another type would.
 const Delayed = "x-delayed-message"
 
+// Names are the types' names.
+func Names() []string {
+	names := make([]string, 0, len(kinds)+1)
+	for _, k := range kinds {
+		names = append(names, k.name)
+	}
+	return append(names, Delayed)
+}
+
 // KindOf gives the kind that a type's name means, or 0: Delayed is none by itself.
 func KindOf(name string) Kind {
 	for _, k := range kinds {

@@ -1,6 +1,9 @@
 package topology
 
 import (
+	"encoding/binary"
+	"math"
+
 	"trine/internal/core"
 	"trine/internal/front/amqp/wire"
 )
@@ -12,10 +15,13 @@ type QueueInfo struct {
 	Exclusive   bool
 	AutoDelete  bool
 	Arguments   map[string]any
-	Declared    string // the kind that it was declared as
-	Kind        string // classic, mirrored, quorum or stream: as it is kept now
-	Policy      string // the policy in force, or ""
+	Declared    string         // the kind that it was declared as
+	Kind        string         // classic, mirrored, quorum or stream: as it is kept now
+	Policy      string         // the policy in force, or ""
+	Operator    string         // the operator's, or ""
+	Definition  map[string]any // what both say together
 	Stream      *core.Stream
+	Tally       *Tally
 }
 
 // ExchangeInfo is one exchange.
@@ -23,6 +29,9 @@ type ExchangeInfo struct {
 	VHost, Name, Type             string
 	Durable, AutoDelete, Internal bool
 	Arguments                     map[string]any
+	Policy                        string // the policy in force, or ""
+	Predeclared                   bool
+	Tally                         *Tally
 }
 
 // BindingInfo is one binding.
@@ -30,6 +39,7 @@ type BindingInfo struct {
 	VHost, Source, Destination, Key string
 	ToQueue                         bool
 	Arguments                       map[string]any
+	Table                           wire.Table // the arguments as they were given
 }
 
 // VHosts gives the virtual hosts in order.
@@ -53,7 +63,8 @@ func (v *View) Queues(host string) []QueueInfo {
 			e := v.policies.effective(h.name, name, q.Label)
 			all = append(all, QueueInfo{VHost: h.name, Name: name, Durable: q.Durable,
 				Exclusive: q.Exclusive, AutoDelete: q.AutoDelete, Arguments: TableInfo(q.Arguments),
-				Declared: q.Kind, Kind: kindOfStream(q.Label, q.Stream), Policy: e.name, Stream: q.Stream})
+				Declared: q.Kind, Kind: kindOfStream(q.Label, q.Stream), Policy: e.user.named(),
+				Operator: e.operator.named(), Definition: e.Definition(), Stream: q.Stream, Tally: q.Tally})
 		}
 	})
 	return all
@@ -81,7 +92,9 @@ func (v *View) Exchanges(host string) []ExchangeInfo {
 		for _, name := range sortedKeys(h.exchanges) {
 			x := h.exchanges[name]
 			all = append(all, ExchangeInfo{VHost: h.name, Name: name, Type: x.Type, Durable: x.Durable,
-				AutoDelete: x.AutoDelete, Internal: x.Internal, Arguments: TableInfo(x.Arguments)})
+				AutoDelete: x.AutoDelete, Internal: x.Internal, Arguments: TableInfo(x.Arguments),
+				Policy: strongest(v.policies.list, h.name, name, exchanges).named(), Predeclared: x.Revision == 0,
+				Tally: x.Tally})
 		}
 	})
 	return all
@@ -96,7 +109,7 @@ func (v *View) Bindings(host string) []BindingInfo {
 		for _, key := range sortedKeys(h.bindings) {
 			if b := h.bindings[key]; b.linked {
 				all = append(all, BindingInfo{VHost: h.name, Source: b.Source, Destination: b.Destination,
-					Key: b.Key, ToQueue: b.ToQueue, Arguments: TableInfo(b.Arguments)})
+					Key: b.Key, ToQueue: b.ToQueue, Arguments: TableInfo(b.Arguments), Table: b.Arguments})
 			}
 		}
 	})
@@ -115,6 +128,74 @@ func (v *View) Policies(vhost string) []Policy {
 		}
 	}
 	return all
+}
+
+// OperatorPolicies gives those of the operators, in the same order.
+func (v *View) OperatorPolicies(vhost string) []Policy {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var all []Policy
+	for _, p := range v.policies.operators {
+		if vhost == "" || p.VHost == vhost {
+			all = append(all, *p)
+		}
+	}
+	return all
+}
+
+// named gives a policy's name, or "".
+func (p *Policy) named() string {
+	if p == nil {
+		return ""
+	}
+	return p.Name
+}
+
+// Tallies calls fn for every queue's and every exchange's tally, in no order, with
+// the view locked.
+func (v *View) Tallies(fn func(*Tally)) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, h := range v.vhosts {
+		for _, q := range h.queues {
+			fn(q.Tally)
+		}
+		for _, x := range h.exchanges {
+			fn(x.Tally)
+		}
+	}
+}
+
+// EachQueue calls fn for every queue, with the view locked.
+func (v *View) EachQueue(fn func(vhost, name string, t *Tally)) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, h := range v.vhosts {
+		for name, q := range h.queues {
+			fn(h.name, name, q.Tally)
+		}
+	}
+}
+
+// EachExchange calls fn for every exchange, with the view locked.
+func (v *View) EachExchange(fn func(vhost, name string, t *Tally)) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, h := range v.vhosts {
+		for name, x := range h.exchanges {
+			fn(h.name, name, x.Tally)
+		}
+	}
+}
+
+// Sizes counts the queues and exchanges that there are.
+func (v *View) Sizes() (queues, exchanges int) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, h := range v.vhosts {
+		queues, exchanges = queues+len(h.queues), exchanges+len(h.exchanges)
+	}
+	return queues, exchanges
 }
 
 // each calls fn for one virtual host, or for all in order. Lock held.
@@ -159,8 +240,15 @@ func valueInfo(v wire.Value) any {
 			list, a = append(list, valueInfo(e)), rest
 		}
 	}
-	if v.Type == wire.TypeVoid {
+	switch v.Type {
+	case wire.TypeVoid:
 		return nil
+	case wire.TypeTimestamp:
+		return int64(binary.BigEndian.Uint64(v.Raw))
+	case wire.TypeDouble:
+		return math.Float64frombits(binary.BigEndian.Uint64(v.Raw))
+	case wire.TypeFloat:
+		return float64(math.Float32frombits(binary.BigEndian.Uint32(v.Raw)))
 	}
 	return v.String()
 }

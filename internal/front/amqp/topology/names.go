@@ -16,6 +16,9 @@ const (
 	bindingPrefix  = "amqp/b/"
 	vhostPrefix    = "amqp/v/"
 	policyPrefix   = "amqp/p/"
+	operatorPrefix = "amqp/o/"
+	settingPrefix  = "amqp/r/" // a virtual host's parameters
+	globalPrefix   = "amqp/g/" // the cluster's
 	StreamPrefix   = "amqp/q/"
 )
 
@@ -50,6 +53,17 @@ func ExchangeKey(vhost, name string) string {
 
 // PolicyKey is where a policy's document stands.
 func PolicyKey(vhost, name string) string { return policyPrefix + escape(vhost) + "/" + name }
+
+// OperatorKey is where an operator's policy stands.
+func OperatorKey(vhost, name string) string { return operatorPrefix + escape(vhost) + "/" + name }
+
+// ParameterKey is where a parameter of a virtual host stands.
+func ParameterKey(vhost, component, name string) string {
+	return settingPrefix + escape(vhost) + "/" + escape(component) + "/" + name
+}
+
+// GlobalKey is where a parameter of the whole cluster stands.
+func GlobalKey(name string) string { return globalPrefix + name }
 
 // BindingKey names a binding by all that makes it one.
 func BindingKey(vhost, source string, toQueue bool, dest, key string, args wire.Table) string {

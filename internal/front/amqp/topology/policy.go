@@ -1,11 +1,9 @@
 package topology
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"slices"
 
 	"trine/internal/core"
 	"trine/internal/front"
@@ -55,73 +53,22 @@ func boolOf(args wire.Table, name string) bool {
 	return b
 }
 
-// PolicyDefinition is what a policy says; nil fields say nothing.
-type PolicyDefinition struct {
-	HaMode        string          `json:"ha-mode,omitempty"`
-	HaParams      json.RawMessage `json:"ha-params,omitempty"` // a number, or names of nodes
-	HaPromote     string          `json:"ha-promote-on-failure,omitempty"`
-	HaSync        string          `json:"ha-sync-mode,omitempty"` // accepted: copies are always filled
-	MessageTTL    *int64          `json:"message-ttl,omitempty"`
-	Expires       *int64          `json:"expires,omitempty"`
-	MaxLength     *int64          `json:"max-length,omitempty"`
-	MaxBytes      *int64          `json:"max-length-bytes,omitempty"`
-	Overflow      *string         `json:"overflow,omitempty"`
-	DeadExchange  *string         `json:"dead-letter-exchange,omitempty"`
-	DeadKey       *string         `json:"dead-letter-routing-key,omitempty"`
-	DeadStrategy  *string         `json:"dead-letter-strategy,omitempty"`
-	DeliveryLimit *int64          `json:"delivery-limit,omitempty"`
-	LeaderLocator string          `json:"queue-leader-locator,omitempty"`
-	MasterLocator string          `json:"queue-master-locator,omitempty"`
-	MaxAge        *string         `json:"max-age,omitempty"` // of streams, with the two that follow
-	SegmentBytes  *int64          `json:"stream-max-segment-size-bytes,omitempty"`
-	ClusterSize   *int64          `json:"initial-cluster-size,omitempty"`
-	TrineKind     string          `json:"trine-kind,omitempty"`   // classic or quorum: the kind in force
-	TrineCopies   int             `json:"trine-copies,omitempty"` // of a quorum queue
-}
-
-// policies are all policies, the strongest first.
-type policies struct{ list []*Policy }
-
-func (p *policies) set(vhost, name string, d core.Document) {
-	p.list = slices.DeleteFunc(p.list, func(o *Policy) bool { return o.VHost == vhost && o.Name == name })
-	if d.Value == nil {
-		return
-	}
-	n := &Policy{VHost: vhost, Name: name}
-	if json.Unmarshal(d.Value, n) != nil {
-		return
-	}
-	var err error
-	if n.pattern, err = regexp.Compile(n.Pattern); err != nil {
-		return // refused by SetPolicy
-	}
-	p.list = append(p.list, n)
-	slices.SortStableFunc(p.list, func(a, b *Policy) int {
-		return cmp.Or(b.Priority-a.Priority, cmp.Compare(a.Name, b.Name))
-	})
-}
-
-func (p *Policy) matches(vhost, queue, kind string) bool {
-	switch p.ApplyTo {
-	case "", "all", "queues", kind + "_queues", kind + "s": // "streams"
-		return p.VHost == vhost && p.pattern.MatchString(queue)
-	}
-	return false
-}
-
 // Effective is what arguments and the policy in force say together.
 type Effective struct {
 	PolicyDefinition
-	name string
+	user, operator *Policy // nil: none matches
 }
 
 func (p *policies) effective(vhost, queue string, l Label) *Effective {
-	for _, o := range p.list {
-		if o.matches(vhost, queue, l.Kind) {
-			return &Effective{o.Definition, o.Name}
-		}
+	e := &Effective{user: strongest(p.list, vhost, queue, l.Kind),
+		operator: strongest(p.operators, vhost, queue, l.Kind)}
+	if e.user != nil {
+		e.PolicyDefinition = e.user.Definition
 	}
-	return &Effective{}
+	if e.operator != nil {
+		e.cap(&e.operator.Definition)
+	}
+	return e
 }
 
 // kind is the kind in force.
@@ -222,6 +169,14 @@ func least(arg int64, policy *int64) int64 {
 	return min(arg, *policy)
 }
 
+// deliveryLimit gives the least that is said, or what holds where nobody says.
+func (e *Effective) deliveryLimit(args wire.Table) int64 {
+	if _, ok := args.Get("x-delivery-limit"); !ok && e.DeliveryLimit != nil {
+		return *e.DeliveryLimit
+	}
+	return least(intOf(args, "x-delivery-limit", deliveryLimit), e.DeliveryLimit)
+}
+
 // Settings are the rules of a queue's machine.
 func (e *Effective) Settings(l Label) core.QueueSettings {
 	a := l.Arguments
@@ -239,8 +194,7 @@ func (e *Effective) Settings(l Label) core.QueueSettings {
 		s.DropHead = false
 	}
 	if e.kind(l) == Quorum {
-		n := least(intOf(a, "x-delivery-limit", deliveryLimit), e.DeliveryLimit)
-		s.DeliveryLimit = int32(max(n, -1))
+		s.DeliveryLimit = int32(max(e.deliveryLimit(a), -1))
 	} else {
 		s.Priorities = uint8(intOf(a, "x-max-priority", 0))
 	}
@@ -266,31 +220,6 @@ func (e *Effective) Settings(l Label) core.QueueSettings {
 		s.ForwardRetry = strategy == "at-least-once" && !s.DropHead
 	}
 	return s
-}
-
-// SetPolicy puts a policy, for the queues that are there and those to come. A
-// Definition without any field removes it.
-func SetPolicy(c front.Core, p Policy, done func(error)) {
-	if _, err := regexp.Compile(p.Pattern); err != nil {
-		done(&core.Error{Op: "set policy", Name: p.Name, Kind: core.Invalid,
-			Detail: "the pattern is no regular expression", Err: err})
-		return
-	}
-	value, err := json.Marshal(p)
-	if err != nil {
-		done(&core.Error{Op: "set policy", Name: p.Name, Kind: core.Invalid, Err: err})
-		return
-	}
-	put(c, core.Change{Key: PolicyKey(p.VHost, p.Name), Value: value}, done)
-}
-
-// ClearPolicy removes a policy.
-func ClearPolicy(c front.Core, vhost, name string, done func(error)) {
-	put(c, core.Change{Key: PolicyKey(vhost, name)}, done)
-}
-
-func put(c front.Core, ch core.Change, done func(error)) {
-	c.Cluster().Put([]core.Change{ch}, func(_ core.Revision, err error) { done(err) })
 }
 
 // Effective gives what is in force for a queue.

@@ -166,7 +166,7 @@ func TestALocatorSaysWhereAQueueBegins(t *testing.T) {
 			t.Errorf("%v, %v alive: node %d, want %d", c.l.Arguments, c.living, got, c.want)
 		}
 	}
-	v.policies.set("/", "spread", core.Document{Value: []byte(
+	v.policies.list = setIn(nil, "/", "spread", core.Document{Value: []byte(
 		`{"pattern":"^new","apply-to":"queues","definition":{"queue-master-locator":"min-masters"}}`)})
 	if got := v.Locate("/", "new", with("", ""), all, last); got != 3 {
 		t.Errorf("by policy: node %d, want 3", got)

@@ -22,6 +22,7 @@ type View struct {
 	mu       sync.RWMutex // guards all below
 	vhosts   map[string]*vhost
 	policies policies
+	settings settings
 }
 
 type vhost struct {
@@ -42,6 +43,7 @@ type Exchange struct {
 	Kind     route.Kind    // of its type; where it delays, of the type that it delays for
 	Delays   bool          // it is of the type x-delayed-message
 	Revision core.Revision // of its document: its identity; 0: predeclared
+	Tally    *Tally        // what passes through it on this node
 	out      route.Bindings[*Binding]
 }
 
@@ -61,13 +63,15 @@ func (x *Exchange) alternate() string {
 	return string(name)
 }
 
-// Queue is one queue. Another definition makes another Queue.
+// Queue is one queue. Another definition makes another Queue; the Tally goes on while
+// it is the same stream.
 type Queue struct {
 	Label
 	VHost  string
 	Name   string
 	Stream *core.Stream
 	Store  StoreKind // not 0: it is no queue, but what an exchange of that name keeps
+	Tally  *Tally    // what this node's connections do with it
 }
 
 // Homeless says that the catalog knows nobody who leads the queue, and that nobody
@@ -131,7 +135,7 @@ func newVHost(name string) *vhost {
 		byQueue: map[string][]*Binding{}, byTarget: map[string][]*Binding{},
 		stores: map[string]*Queue{}}
 	for _, p := range predeclared {
-		x := &Exchange{Name: p.name, Kind: route.KindOf(p.typ)}
+		x := &Exchange{Name: p.name, Kind: route.KindOf(p.typ), Tally: &Tally{}}
 		x.Type, x.Durable, x.Internal = p.typ, true, p.name == "amq.rabbitmq.trace"
 		x.out.Kind = x.Kind
 		h.exchanges[p.name] = x
@@ -188,7 +192,7 @@ func (h *vhost) setExchange(name string, d core.Document, here core.NodeID) {
 	if d.Value == nil {
 		return
 	}
-	x := &Exchange{Name: name, Revision: d.Revision}
+	x := &Exchange{Name: name, Revision: d.Revision, Tally: &Tally{}}
 	if json.Unmarshal(d.Value, &x.ExchangeDoc) != nil || !x.compile(here) {
 		return // of a newer version
 	}
@@ -285,6 +289,11 @@ func (h *vhost) setQueue(name string, s *core.Stream) {
 		return
 	}
 	q := &Queue{VHost: h.name, Name: name, Stream: s}
+	if old != nil && old.Stream.ID == s.ID {
+		q.Tally = old.Tally
+	} else {
+		q.Tally = &Tally{}
+	}
 	if json.Unmarshal(s.Labels, &q.Label) != nil {
 		q.Label = Label{Durable: true, Kind: "classic"}
 	}
@@ -312,8 +321,15 @@ func (v *View) Documents(ds []core.Document) (policies bool) {
 		} else if vhost, _, ok := CutName(d.Key, bindingPrefix); ok {
 			v.host(vhost).setBinding(d)
 		} else if vhost, name, ok := CutName(d.Key, policyPrefix); ok {
-			v.policies.set(vhost, name, d)
+			v.policies.list = setIn(v.policies.list, vhost, name, d)
 			policies = true
+		} else if vhost, name, ok := CutName(d.Key, operatorPrefix); ok {
+			v.policies.operators = setIn(v.policies.operators, vhost, name, d)
+			policies = true
+		} else if vhost, name, ok := CutName(d.Key, settingPrefix); ok {
+			v.settings.set(vhost, name, d)
+		} else if name, ok := strings.CutPrefix(d.Key, globalPrefix); ok {
+			v.settings.setGlobal(name, d)
 		} else if name, ok := strings.CutPrefix(d.Key, vhostPrefix); ok {
 			if d.Value != nil {
 				v.host(unescape(name))

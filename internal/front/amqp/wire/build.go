@@ -1,6 +1,9 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // Put appends a field with any value.
 func (t Table) Put(name string, v Value) Table { return appendValue(t.name(name), v) }
@@ -28,6 +31,11 @@ func (t Table) PutInt(name string, n int64) Table {
 // PutInt32 appends a 32-bit integer.
 func (t Table) PutInt32(name string, n int32) Table {
 	return t.Put(name, Value{TypeInt32, binary.BigEndian.AppendUint32(nil, uint32(n))})
+}
+
+// PutDouble adds a field of 64 bits of a fraction.
+func (t Table) PutDouble(name string, f float64) Table {
+	return t.Put(name, Value{TypeDouble, binary.BigEndian.AppendUint64(nil, math.Float64bits(f))})
 }
 
 // PutBool appends a truth value.
