@@ -1,8 +1,8 @@
-# Ten words: build, test, race, lint, fuzz, sim, drill, bench, scale, calm.
+# The words: build, test, race, lint, fuzz, sim, drill, suites, bench, scale, calm.
 GO ?= go
 export CGO_ENABLED = 0
 
-.PHONY: build test race lint fuzz sim drill drill-short bench scale calm
+.PHONY: build test race lint fuzz sim drill drill-short suites bench scale calm
 build: ## one static binary: bin/trine
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/trine ./cmd/trine
 
@@ -28,6 +28,9 @@ drill: build ## the whole table, real processes, about half an hour
 
 drill-short: ## what every change passes, real processes, about a minute
 	$(GO) test -count=1 ./internal/drill
+
+suites: ## what the authors of RabbitMQ's clients test with; SUITES, PIKA, TUTORIALS: see tests/suites/run
+	./tests/suites/run
 
 bench: build
 	./bench/run

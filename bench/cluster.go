@@ -25,6 +25,7 @@ type cluster struct {
 	nodes []*exec.Cmd // Trine's, each a child of this process
 	dir   string
 	log   string // level of Trine's logs
+	pprof bool   // its profiles are to be had, though none is asked for
 
 	kafka, amqp, rocket []string  // where clients connect first
 	at                  time.Time // when first had its acknowledgement
@@ -43,6 +44,11 @@ func start(ctx context.Context, o *options, r *row, trine bool) (*cluster, error
 // startLogged is start for Trine, with more in the logs.
 func startLogged(ctx context.Context, o *options, r *row, level string) (*cluster, error) {
 	return (&cluster{o: o, row: r, trine: true, log: level}).start(ctx)
+}
+
+// startProfiled is start for Trine, with what tells how much memory is in use.
+func startProfiled(ctx context.Context, o *options, r *row) (*cluster, error) {
+	return (&cluster{o: o, row: r, trine: true, log: "warn", pprof: true}).start(ctx)
 }
 
 func (c *cluster) start(ctx context.Context) (*cluster, error) {
@@ -93,6 +99,11 @@ func (c *cluster) startTrine(ctx context.Context) error {
 	}
 	n := c.row.nodes
 	for i := range n {
+		if at := trineHost(i) + ":7400"; reach(at) == nil {
+			return fmt.Errorf("somebody listens on %s: another measurement runs", at)
+		}
+	}
+	for i := range n {
 		host := trineHost(i)
 		args := []string{"serve", "--node", strconv.Itoa(i + 1), "--data", filepath.Join(c.dir, host),
 			"--log-level", c.log, "--listen", host + ":7400", "--amqp", host + ":5672",
@@ -108,7 +119,7 @@ func (c *cluster) startTrine(ctx context.Context) error {
 		if peers != nil {
 			args = append(args, "--peers", strings.Join(peers, ","))
 		}
-		if c.o.profile != "" {
+		if c.o.profile != "" || c.pprof {
 			args = append(args, "--pprof", host+":6060")
 		}
 		log, err := os.OpenFile(filepath.Join(c.dir, host+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
@@ -126,16 +137,21 @@ func (c *cluster) startTrine(ctx context.Context) error {
 		c.nodes = append(c.nodes, cmd)
 	}
 	for i := range n {
-		if err := c.awaitReady(ctx, trineHost(i)); err != nil {
+		if err := c.awaitReady(ctx, trineHost(i), c.nodes[i].Process.Pid); err != nil {
 			return err
+		}
+	}
+	for i, n := range c.nodes { // what answered was ours, and no other's at the same address
+		if gone(n.Process.Pid) {
+			return fmt.Errorf("trine at %s has ended; see %s", trineHost(i), filepath.Join(c.dir, trineHost(i)+".log"))
 		}
 	}
 	return nil
 }
 
-func (c *cluster) awaitReady(ctx context.Context, host string) error {
+func (c *cluster) awaitReady(ctx context.Context, host string, pid int) error {
 	client := http.Client{Timeout: 2 * time.Second}
-	for end := time.Now().Add(60 * time.Second); time.Now().Before(end) && ctx.Err() == nil; {
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end) && ctx.Err() == nil && !gone(pid); {
 		if r, err := client.Get("http://" + host + ":15672/readyz"); err == nil {
 			r.Body.Close()
 			if r.StatusCode == http.StatusOK {

@@ -104,7 +104,8 @@ func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
 	if other := map[string]func(context.Context, *options, []string) error{
-		"streams": streamsMain, "calm": calmMain}[flag.Arg(0)]; other != nil {
+		"streams": streamsMain, "calm": calmMain, "declare": declareMain, "queues": queuesMain,
+		"backlog": backlogMain, "mirror": mirrorMain}[flag.Arg(0)]; other != nil {
 		if err := other(ctx, &o, flag.Args()[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
@@ -145,7 +146,11 @@ func main() {
 func usage() {
 	fmt.Fprintln(os.Stderr, "usage: bench [OPTION]... [ROW]...   (without rows: all)\n"+
 		"       bench streams [OPTION]...     many streams at rest, and led elsewhere after a kill\n"+
-		"       bench calm [OPTION]...        elections while others keep the processors busy")
+		"       bench calm [OPTION]...        elections while others keep the processors busy\n"+
+		"       bench declare [OPTION]...     queues declared a second\n"+
+		"       bench queues [OPTION]...      many queues with a message a second each\n"+
+		"       bench backlog [OPTION]...     memory and disk of what waits in queues\n"+
+		"       bench mirror [OPTION]...      a full mirrored queue gains a copy while it is used")
 	flag.PrintDefaults()
 	fmt.Fprintln(os.Stderr, "rows:")
 	for _, r := range rows() {

@@ -120,22 +120,7 @@ func (c *cluster) makeQueues(ctx context.Context, kind string, from, to int, spr
 
 // mirrorAll has a policy mirror every queue to all nodes.
 func (c *cluster) mirrorAll(ctx context.Context) error {
-	body := `{"pattern":"^many\\.","definition":{"ha-mode":"all"},"apply-to":"queues"}`
-	r, err := http.NewRequestWithContext(ctx, http.MethodPut,
-		"http://"+trineHost(0)+":15672/api/policies/%2F/many", strings.NewReader(body))
-	if err != nil {
-		return err
-	}
-	r.SetBasicAuth("guest", "guest")
-	a, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return err
-	}
-	defer a.Body.Close()
-	if a.StatusCode/100 != 2 {
-		return fmt.Errorf("set a policy: %s", a.Status)
-	}
-	return nil
+	return c.policy(ctx, `{"pattern":"^many\\.","definition":{"ha-mode":"all"},"apply-to":"queues"}`)
 }
 
 // counts is what Trine's nodes say of streams.
