@@ -16,6 +16,8 @@ type Snapshot struct {
 	unread    []string       // documents that cannot be read, in order
 	near      []string       // users who may come from this machine only
 	anonymous []netip.Prefix // from where those may come who give no name
+	grants    []Grant        // permissions, by tenant and user
+	topics    map[string]*Topic
 }
 
 // Reason says why something is allowed or denied.
@@ -24,6 +26,7 @@ type Reason string
 // The reasons.
 const (
 	IsSuper     Reason = "a super user"
+	Administers Reason = "an administrator"
 	ByRule      Reason = "a rule allows it"
 	IsNear      Reason = "no name is needed from there"
 	NoUser      Reason = "no such user"
@@ -45,6 +48,9 @@ func (s *Snapshot) Decide(p Principal, n Need) Decision {
 	p.Addr = p.Addr.Unmap()
 	if d, known := s.known(&p); !known || d.Allowed {
 		return d
+	}
+	if n.Resource.Tenant == "" && p.User != "" && s.users[p.User].administers() {
+		return Decision{Allowed: true, Why: Administers}
 	}
 	if len(s.unread) > 0 {
 		return Decision{Why: Unreadable, Rule: s.unread[0]}

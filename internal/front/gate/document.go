@@ -15,10 +15,12 @@ import (
 
 // Where the gate's documents stand.
 const (
-	prefix       = "gate/"
-	userPrefix   = "gate/user/"
-	rulePrefix   = "gate/rule/"
-	installedKey = "gate/installed"
+	prefix           = "gate/"
+	userPrefix       = "gate/user/"
+	rulePrefix       = "gate/rule/"
+	permissionPrefix = "gate/permission/"
+	topicPrefix      = "gate/topic/"
+	installedKey     = "gate/installed"
 )
 
 // documentVersion is the form of users and rules.
@@ -32,6 +34,9 @@ type account struct {
 	Tags    []string `json:"tags,omitempty"`
 	SHA256  *keys    `json:"sha256,omitempty"`
 	SHA512  *keys    `json:"sha512,omitempty"`
+	Hash    *Hash    `json:"hash,omitempty"`
+
+	Limits map[string]int `json:"limits,omitempty"`
 
 	revision core.Revision
 }
@@ -92,50 +97,24 @@ func PutRules(id string, rules []Rule) (core.Change, error) {
 // RemoveRules gives the change that takes id's rules away.
 func RemoveRules(id string) core.Change { return core.Change{Key: rulePrefix + id} }
 
-// Permission is what one user may do in one tenant, as three regular expressions on
-// names; an empty one fits no name.
-type Permission struct {
-	Configure string // create, alter and delete
-	Write     string
-	Read      string
-}
-
-var escaper = strings.NewReplacer("%", "%25", "/", "%2F")
-
-func permissionID(user, tenant string) string {
-	return "permission/" + escaper.Replace(user) + "/" + tenant
-}
-
-// Permit gives the change that makes p all that a user may do in a tenant, beside
-// what other rules say.
-func Permit(user, tenant string, p Permission) (core.Change, error) {
-	rule := func(text string, ops ...Op) Rule {
-		if text == "" {
-			text = `^$`
-		}
-		return Rule{Effect: Allow, Principals: []string{user}, Tenant: tenant,
-			Types: []Type{Queue, Exchange}, Pattern: Pattern{Regexp, text}, Ops: ops}
-	}
-	return PutRules(permissionID(user, tenant), []Rule{rule(p.Configure, Create, Alter, Delete),
-		rule(p.Write, Write), rule(p.Read, Read)})
-}
-
-// Forbid gives the change that takes Permit back.
-func Forbid(user, tenant string) core.Change { return RemoveRules(permissionID(user, tenant)) }
-
 // book is the documents as they are read, from which snapshots are made.
 type book struct {
 	users  map[string]*account
 	rules  map[string][]*compiled
 	unread map[string]bool
-	guest  *account // the user that is there as installed; nil: none
+	grants map[string]*Grant // by key; nil: taken away from who has it as installed
+	topics map[string]*Topic // by key
 	near   []string
 	from   []netip.Prefix
+
+	guest          *account // the user that is there as installed; nil: none
+	asInstalled    *Grant   // what it may do
+	installedRules []*compiled
 }
 
 func newBook() *book {
 	return &book{users: map[string]*account{}, rules: map[string][]*compiled{},
-		unread: map[string]bool{}}
+		unread: map[string]bool{}, grants: map[string]*Grant{}, topics: map[string]*Topic{}}
 }
 
 // read takes a document in, or out where its Value is nil. What cannot be read is
@@ -154,6 +133,12 @@ func (b *book) read(d core.Document) error {
 		}
 		b.users[name] = a
 		return nil
+	}
+	if rest, ok := strings.CutPrefix(d.Key, permissionPrefix); ok {
+		return b.readPermission(d, rest)
+	}
+	if rest, ok := strings.CutPrefix(d.Key, topicPrefix); ok {
+		return b.readTopic(d, rest)
 	}
 	if !strings.HasPrefix(d.Key, rulePrefix) {
 		return nil
@@ -192,15 +177,32 @@ func (b *book) snapshot() *Snapshot {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(b.rules)) {
-		for _, c := range b.rules[key] {
-			if c.Everyone {
-				s.everyone = append(s.everyone, c)
-				continue
-			}
-			for _, p := range c.Principals {
-				s.by[p] = append(s.by[p], c)
-			}
+		s.take(b.rules[key])
+	}
+	for _, g := range b.grants {
+		if g != nil && s.users[g.User] != nil {
+			s.grants = append(s.grants, *g)
 		}
 	}
+	if g := b.asInstalled; g != nil && s.users[g.User] != nil {
+		if _, changed := b.grants[permissionKey(g.User, g.Tenant)]; !changed {
+			s.grants = append(s.grants, *g)
+			s.take(b.installedRules)
+		}
+	}
+	sortGrants(s.grants)
+	s.topics = maps.Clone(b.topics)
 	return s
+}
+
+func (s *Snapshot) take(rules []*compiled) {
+	for _, c := range rules {
+		if c.Everyone {
+			s.everyone = append(s.everyone, c)
+			continue
+		}
+		for _, p := range c.Principals {
+			s.by[p] = append(s.by[p], c)
+		}
+	}
 }

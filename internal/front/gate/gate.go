@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -51,7 +52,8 @@ type Gate struct {
 
 	mu   sync.Mutex // guards seen, and book where the loop of the node writes it
 	book *book
-	seen map[string][sha256.Size]byte // of users: the password that was right last, keyed
+	seen map[string][sha256.Size]byte    // of users: the password that was right last, keyed
+	told []func(user string, there bool) // called for each user that is made, changed or removed
 }
 
 // New begins to watch the catalog's users and rules.
@@ -73,10 +75,11 @@ func New(c front.Cluster, o Options) (*Gate, error) {
 		return nil, err
 	}
 	if !o.NoGuest {
-		guest := Account{Name: guestName, Super: true, Tags: []string{"administrator"}}
-		if g.book.guest, err = newAccount(guest, guestName, o.Rand); err != nil {
+		guest, err := newAccount(Account{Tags: []string{AdministratorTag}}, guestName, o.Rand)
+		if err != nil {
 			return nil, err
 		}
+		g.book.install(guest)
 	}
 	g.book.near, g.book.from = o.LoopbackUsers, o.Anonymous
 	if o.LoopbackUsers == nil {
@@ -103,10 +106,26 @@ func (g *Gate) changed(ds []core.Document) {
 		}
 	}
 	s := g.book.snapshot()
+	tell := g.told
 	g.mu.Unlock()
 	g.now.Store(s)
 	g.revision.Add(1)
 	g.learn()
+	for _, d := range ds {
+		if user, is := strings.CutPrefix(d.Key, userPrefix); is {
+			for _, fn := range tell {
+				fn(user, s.users[user] != nil)
+			}
+		}
+	}
+}
+
+// OnUser asks to be told, on the node's loop, of each user that is made, changed or
+// removed.
+func (g *Gate) OnUser(fn func(user string, there bool)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.told = append(g.told, fn)
 }
 
 func (g *Gate) learn() { g.knows.Do(func() { close(g.known) }) }
@@ -201,20 +220,25 @@ func (s *Snapshot) comes(p Principal) error {
 func (g *Gate) right(user, password string, a *account) bool {
 	k := g.nobody.SHA256
 	var mark [sha256.Size]byte
-	if a != nil && a.SHA256 != nil {
-		k = a.SHA256
-		mark = g.mark(user, password, k)
+	if a != nil {
+		mark = g.mark(user, password, a)
 		g.mu.Lock()
 		seen, there := g.seen[user]
 		g.mu.Unlock()
 		if there && subtle.ConstantTimeCompare(seen[:], mark[:]) == 1 {
 			return true
 		}
+		if a.SHA256 != nil {
+			k = a.SHA256
+		}
 	}
 	g.derives <- struct{}{}
 	ok := k.is(scram.SHA256, password)
 	<-g.derives
-	if !ok || a == nil || a.SHA256 == nil {
+	if a != nil && a.SHA256 == nil {
+		ok = a.Hash != nil && password != "" && a.Hash.is(password)
+	}
+	if !ok || a == nil {
 		return false
 	}
 	g.mu.Lock()
@@ -223,10 +247,16 @@ func (g *Gate) right(user, password string, a *account) bool {
 	return true
 }
 
-// mark ties a password to the user and to the keys that it was right for.
-func (g *Gate) mark(user, password string, k *keys) (m [sha256.Size]byte) {
+// mark ties a password to the user and to what was kept of the one that was right.
+func (g *Gate) mark(user, password string, a *account) (m [sha256.Size]byte) {
+	parts := [][]byte{[]byte(user), nil, nil, nil, []byte(password)}
+	if a.SHA256 != nil {
+		parts[1], parts[2] = a.SHA256.Stored, a.SHA256.Salt
+	} else if a.Hash != nil {
+		parts[3] = a.Hash.Salted
+	}
 	h := hmac.New(sha256.New, g.secret[:])
-	for _, part := range [][]byte{[]byte(user), k.Stored, k.Salt, []byte(password)} {
+	for _, part := range parts {
 		var n [8]byte
 		binary.BigEndian.PutUint64(n[:], uint64(len(part)))
 		h.Write(n[:])
@@ -265,12 +295,12 @@ func (g *Gate) Anonymous(i front.Info) (Principal, error) {
 }
 
 // Account gives what is known of a user.
-func (g *Gate) Account(name string) (Account, bool) {
-	a := g.Snapshot().users[name]
-	if a == nil {
-		return Account{}, false
-	}
-	return Account{Name: name, Super: a.Super, Tags: slices.Clone(a.Tags)}, true
+func (g *Gate) Account(name string) (Account, bool) { return g.Snapshot().Account(name) }
+
+// Topic gives what a user may do with an exchange that goes by topics; nil: whatever
+// Permissions say.
+func (g *Gate) Topic(user, tenant, exchange string) *Topic {
+	return g.Snapshot().Topic(user, tenant, exchange)
 }
 
 // Addr gives the client's address; the zero Addr, which no host fits, where it has

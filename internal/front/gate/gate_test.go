@@ -82,7 +82,7 @@ func TestGuestMayComeFromThisMachineOnly(t *testing.T) {
 			t.Errorf("%q with %q from %v: %v", c.user, c.password, c.info.Remote, err)
 		}
 	}
-	if a, ok := g.Account("guest"); !ok || !a.Super || a.Tags[0] != "administrator" {
+	if a, ok := g.Account("guest"); !ok || a.Super || a.Tags[0] != "administrator" {
 		t.Errorf("guest is %+v", a)
 	}
 	if !g.Enter("guest", "/") || g.Enter("nobody", "/") {

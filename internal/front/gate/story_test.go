@@ -27,7 +27,7 @@ func TestStories(t *testing.T) {
 			switch d.Cmd {
 			case "installed":
 				b = newBook()
-				b.guest = &account{V: documentVersion, Super: true}
+				b.install(&account{Tags: []string{AdministratorTag}})
 				b.near, b.from = []string{guestName}, Loopback
 				return ""
 			case "document":
