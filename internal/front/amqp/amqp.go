@@ -17,6 +17,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/front"
+	"trine/internal/front/amqp/tally"
 	"trine/internal/front/amqp/topology"
 )
 
@@ -46,6 +47,7 @@ type Front struct {
 	cramped      atomic.Pointer[crampedNodes]
 
 	counts counts
+	tally  *tally.Tally
 
 	mu    sync.Mutex // guards conns
 	conns map[*conn]struct{}
@@ -83,9 +85,11 @@ func New(c front.Core, o Options) *Front {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	f := &Front{core: c, o: o, view: topology.NewView(), log: o.Log, conns: map[*conn]struct{}{}}
+	f := &Front{core: c, o: o, view: topology.NewView(), log: o.Log, conns: map[*conn]struct{}{},
+		tally: tally.New(topology.CountKey(c.Self().Node))}
 	f.view.Here = c.Self().Node
 	f.draws.seed(o.Rand)
+	o.Gate.OnUser(f.userChanged)
 	c.Cluster().Watch(topology.DocumentPrefix, f.documents)
 	c.Streams().Watch(topology.DocumentPrefix, f.streamChanged)
 	c.OnForward(topology.DocumentPrefix, f.forward)

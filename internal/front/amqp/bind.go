@@ -80,7 +80,13 @@ func (r *bindRequest) may(c *conn) error {
 	if err := c.may(write, typ, r.dest); err != nil {
 		return err
 	}
-	return c.may(read, gate.Exchange, r.source)
+	if err := c.may(read, gate.Exchange, r.source); err != nil {
+		return err
+	}
+	if x := c.f.view.Exchange(c.vhost, r.source); x != nil {
+		return c.mayTopic(read, x, r.key)
+	}
+	return nil
 }
 
 // refuseDefaults keeps the default exchange out of bindings.
@@ -124,6 +130,9 @@ func (ch *channel) bindNow(r *bindRequest) error {
 	c := ch.c
 	x, q, to, err := ch.ends(r)
 	if err != nil {
+		return err
+	}
+	if err := c.mayTopic(read, x, r.key); err != nil { // it may be another than before
 		return err
 	}
 	doc := topology.BindingDoc{Source: r.source, Destination: r.dest, ToQueue: r.toQueue, Key: r.key,

@@ -1,12 +1,15 @@
 package amqp
 
 import (
+	"fmt"
 	"slices"
 
 	"trine/internal/core"
 	"trine/internal/front/amqp/route"
+	"trine/internal/front/amqp/tally"
 	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
+	"trine/internal/front/gate"
 )
 
 // mode is how a channel publishes.
@@ -102,6 +105,15 @@ func (c *conn) firstFrame(f wire.Frame) error {
 	}
 	if _, err := wire.ParseMethod(f.Payload); err != nil {
 		return err
+	}
+	limit := c.f.userLimit(c.user, gate.ChannelsMax)
+	if c.f.tally.Open(c.user, limit) != tally.Enough {
+		return &wire.Error{Code: wire.NotAllowed, ID: wire.IDChannelOpen, Text: fmt.Sprintf("number of "+
+			"channels opened for user '%s' has reached the maximum allowed user limit of (%d)",
+			c.user, limit)}
+	}
+	if limit >= 0 {
+		c.f.publishTally()
 	}
 	c.channels[f.Channel] = &channel{c: c, id: f.Channel, consumers: map[string]*consumer{}}
 	c.f.counts.churn.ChannelsOpened.Add(1)
@@ -412,6 +424,7 @@ func (ch *channel) forget() {
 	if !ch.dead {
 		ch.tell()
 		ch.c.f.counts.churn.ChannelsClosed.Add(1)
+		ch.c.f.tally.Shut(ch.c.user)
 	}
 	ch.dead = true
 	if ch.c.channels[ch.id] == ch {

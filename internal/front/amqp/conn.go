@@ -57,6 +57,7 @@ type conn struct {
 	mechanism    string     // of the login
 	properties   wire.Table // what the client says of itself
 	since        core.Stamp // when it opened
+	counted      bool       // in the node's tally
 	clientCloses bool       // capability authentication_failure_close
 	clientCancel bool       // capability consumer_cancel_notify
 	clientBlock  bool       // capability connection.blocked
@@ -264,6 +265,7 @@ func (c *conn) closeWith(e *wire.Error) {
 		Method: e.ID.Method()})
 	c.stage = closing
 	c.failure = e
+	c.countOut()
 	c.cutAt(c.w.Now().Mono + closeWaitMax)
 	c.leaveAll(nil)
 }
@@ -300,6 +302,7 @@ func (c *conn) leaveWhenDone() {
 	}
 	c.leaveAll(func() {
 		if c.stage == leaving {
+			c.countOut()
 			c.send(0, &wire.ConnectionCloseOk{})
 			c.end(nil)
 			c.w.Wake()
@@ -422,5 +425,6 @@ func (c *conn) Closed(_ core.Now, err error) {
 	if entered && !c.left {
 		c.leaveAll(nil)
 	}
+	c.countOut()
 	c.f.forget(c)
 }

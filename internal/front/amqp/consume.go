@@ -128,7 +128,7 @@ func (ch *channel) attach(m *wire.BasicConsume, q *queue) error {
 	resume := ch.await(m.ID())
 	c.f.core.Queue().Attach(core.Attach{Stream: q.Stream.ID, Consumer: cs.id, Messages: cs.window,
 		Bytes: windowBytes, Renew: true, Settled: m.NoAck, Exclusive: m.Exclusive,
-		Priority: int32(intArg(m.Arguments, "x-priority", 0)), Tag: tag}, (*holder)(c), func(err error) {
+		Priority: int32(declare.Number(m.Arguments, "x-priority", 0)), Tag: tag}, (*holder)(c), func(err error) {
 		resume(func() error {
 			if err != nil {
 				ch.drop(cs)

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"strings"
 
 	"trine/internal/core"
 	"trine/internal/front/amqp/topology"
@@ -33,9 +34,17 @@ func generated(r io.Reader, prefix string) string {
 
 // documents takes changes of documents, on the node's loop.
 func (f *Front) documents(ds []core.Document) {
-	if f.view.Documents(ds) {
+	policies, gone := f.view.Documents(ds)
+	if policies {
 		f.applyPolicies()
 	}
+	f.hostsGone(gone)
+	for _, d := range ds {
+		if strings.HasPrefix(d.Key, topology.CountPrefix) {
+			f.tally.Set(d)
+		}
+	}
+	f.publishTally() // where a limit is new
 }
 
 // streamChanged takes a change of a stream, on the node's loop.

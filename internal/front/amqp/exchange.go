@@ -38,6 +38,9 @@ func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
 	}
 	x := c.f.view.Exchange(c.vhost, name)
 	if m.Passive {
+		if err := c.mayKnow(gate.Exchange, name); err != nil {
+			return err
+		}
 		if x != nil {
 			return ok()
 		}
@@ -51,9 +54,6 @@ func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
 	if err := c.may(configure, gate.Exchange, name); err != nil {
 		return err
 	}
-	if err := c.mayAlso(gate.Exchange, name, m.Arguments, "alternate-exchange"); err != nil {
-		return err
-	}
 	if err := declare.Exchange(m.Type, m.Arguments); err != nil {
 		return err
 	}
@@ -64,6 +64,9 @@ func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
 		return ok()
 	}
 	if err := reserved("exchange", name); err != nil {
+		return err
+	}
+	if err := c.mayAlso(gate.Exchange, name, m.Arguments, "alternate-exchange"); err != nil {
 		return err
 	}
 	if err := declare.Alternate(m.Arguments, declare.Subject{Kind: "exchange", Name: name,

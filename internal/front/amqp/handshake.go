@@ -112,12 +112,8 @@ func (c *conn) tuneOk(now core.Now, m *wire.ConnectionTuneOk) error {
 
 // open enters a virtual host.
 func (c *conn) open(m *wire.ConnectionOpen) error {
-	if !c.f.view.HasHost(m.VHost) {
-		return &wire.Error{Code: wire.NotAllowed, ID: m.ID(), Text: "vhost " + m.VHost + " not found"}
-	}
-	if !c.f.o.Gate.Enter(c.user, m.VHost) {
-		return &wire.Error{Code: wire.NotAllowed, ID: m.ID(), Text: "access to vhost '" + m.VHost +
-			"' refused for user '" + c.user + "'"}
+	if err := c.enter(m.VHost); err != nil {
+		return err
 	}
 	c.vhost, c.stage, c.since = m.VHost, running, c.w.Now().Wall
 	c.w.Ready()

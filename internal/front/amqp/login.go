@@ -16,6 +16,10 @@ type Gate interface {
 	Enter(user, vhost string) bool
 	// Check refuses what a user may not do, with core.Denied.
 	Check(p gate.Principal, needs ...gate.Need) error
+	// Topic gives what a user may do with a topic exchange, nil: what Check says.
+	Topic(user, vhost, exchange string) *gate.Topic
+	// OnUser asks to be told of each user that is made, changed or removed.
+	OnUser(fn func(user string, there bool))
 	// Account gives what is known of a user.
 	Account(name string) (gate.Account, bool)
 	// Revision changes with anything that Check rests on.
@@ -40,6 +44,10 @@ func (loopbackGuest) Login(user, password string, i front.Info) error {
 }
 
 func (loopbackGuest) Enter(string, string) bool { return true }
+
+func (loopbackGuest) Topic(string, string, string) *gate.Topic { return nil }
+
+func (loopbackGuest) OnUser(func(string, bool)) {}
 
 func (loopbackGuest) Account(name string) (gate.Account, bool) {
 	return gate.Account{Name: "guest", Super: true, Tags: []string{"administrator"}}, name == "guest"

@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"bytes"
+	"slices"
 
 	"trine/internal/core"
 	"trine/internal/front/amqp/letter"
@@ -142,6 +143,9 @@ func (ch *channel) exchange(name []byte) *exchange {
 // arrived takes a whole message.
 func (ch *channel) arrived(now core.Now) error {
 	t := &ch.content
+	if err := ch.mayPublish(t.exchange); err != nil {
+		return err
+	}
 	x := ch.exchange(t.exchange)
 	if x == nil {
 		return ch.whenSure(wire.IDBasicPublish, func() error {
@@ -155,7 +159,7 @@ func (ch *channel) arrived(now core.Now) error {
 		return wire.Errorf(wire.AccessRefused, "cannot publish to internal exchange '%s' in vhost '%s'",
 			x.Name, ch.c.vhost)
 	}
-	if err := ch.mayPublish(x.Name); err != nil {
+	if err := ch.mayPublishTopic(x, t.key); err != nil {
 		return err
 	}
 	if err := ch.checkProperties(); err != nil {
@@ -177,7 +181,7 @@ func (ch *channel) arrived(now core.Now) error {
 // checkProperties refuses what a message may not say of itself.
 func (ch *channel) checkProperties() error {
 	f := &ch.content.fields
-	if f.Flags&wire.HasUserID != 0 && string(f.UserID) != ch.c.user {
+	if f.Flags&wire.HasUserID != 0 && string(f.UserID) != ch.c.user && !ch.c.impersonates() {
 		return wire.Errorf(wire.PreconditionFailed,
 			"user_id property set to '%s' but authenticated user was '%s'", f.UserID, ch.c.user)
 	}
@@ -190,6 +194,12 @@ func (ch *channel) checkProperties() error {
 		return ch.rewriteReplyTo()
 	}
 	return nil
+}
+
+// impersonates says whether the user may name others as a message's user.
+func (c *conn) impersonates() bool {
+	a, _ := c.f.o.Gate.Account(c.user)
+	return slices.Contains(a.Tags, "impersonator")
 }
 
 // publication is a message on its way to its queues.

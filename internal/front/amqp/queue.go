@@ -97,9 +97,13 @@ func (ch *channel) queueDeclare(m *wire.QueueDeclare) error {
 		if err != nil {
 			return err
 		}
+		if err := ch.c.mayKnow(gate.Queue, name); err != nil {
+			return err
+		}
 		return ch.withQueue(m.ID(), name, func(q *queue) error { return ch.declared(m, q) })
 	}
 	of := declare.Subject{Kind: "queue", Name: name, VHost: ch.c.vhost}
+	ch.c.withQueueType(m)
 	kind, err := declare.KindOf(m.Arguments, of)
 	if err != nil {
 		return err
@@ -115,11 +119,16 @@ func (ch *channel) queueDeclare(m *wire.QueueDeclare) error {
 	if err := ch.c.may(configure, gate.Queue, name); err != nil {
 		return err
 	}
+	if q := ch.c.f.view.Queue(ch.c.vhost, name); q != nil {
+		return ch.redeclared(m, q, kind)
+	}
 	if err := ch.c.mayAlso(gate.Queue, name, m.Arguments, "x-dead-letter-exchange"); err != nil {
 		return err
 	}
-	if q := ch.c.f.view.Queue(ch.c.vhost, name); q != nil {
-		return ch.redeclared(m, q, kind)
+	max := ch.c.f.view.Limit(ch.c.vhost, topology.QueuesMax)
+	if max >= 0 && ch.c.f.view.QueueCount(ch.c.vhost) >= max {
+		return wire.Errorf(wire.PreconditionFailed, "cannot declare queue '%s': queue limit in vhost "+
+			"'%s' (%d) is reached", name, ch.c.vhost, max)
 	}
 	return ch.define(m, name, kind)
 }

@@ -101,13 +101,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.peer(w, r) {
 		return
 	}
-	c, f := s.login(r)
-	var v any
-	var err error = f
-	if f == nil {
-		r.Body = http.MaxBytesReader(w, r.Body, bodyMax)
-		v, err = s.serve(c)
-	}
+	r.Body = http.MaxBytesReader(w, r.Body, bodyMax)
+	v, err := s.serve(r)
+	var f *failure
 	var t *trouble
 	var l *located
 	switch {
@@ -119,11 +115,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", l.at)
 		w.WriteHeader(http.StatusCreated)
 	case errors.As(err, &f) && f.reason == "":
-		w.WriteHeader(f.status)
-	case errors.As(err, &f):
 		if f.status == http.StatusUnauthorized {
 			w.Header().Set("WWW-Authenticate", `Basic realm="RabbitMQ Management"`)
 		}
+		w.WriteHeader(f.status)
+	case errors.As(err, &f):
 		answer(w, f.status, problem(f.status, f.reason))
 	default:
 		answer(w, http.StatusInternalServerError, problem(http.StatusInternalServerError, err.Error()))
@@ -132,7 +128,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // problems are the names of what may go wrong, as RabbitMQ has them.
 var problems = map[int]string{http.StatusBadRequest: "bad_request",
-	http.StatusUnauthorized: "not_authorized", http.StatusNotFound: "Object Not Found",
+	http.StatusNotFound:         "Object Not Found",
 	http.StatusMethodNotAllowed: "method_not_allowed", http.StatusConflict: "conflict",
 	http.StatusInternalServerError: "internal_server_error",
 	http.StatusServiceUnavailable:  "service_unavailable"}
@@ -163,6 +159,8 @@ func (s *server) wait(c *call, ask func(func(error)), success *failure) error {
 			return errNone
 		case core.Invalid:
 			return refused(err.Error())
+		case core.Conflict:
+			return &failure{http.StatusConflict, "it changed meanwhile"}
 		}
 		return err
 	case <-ctx.Done():

@@ -15,7 +15,8 @@ import (
 type who uint8
 
 const (
-	managers       who = iota // every tag but impersonator
+	anybody        who = iota // without a login too
+	managers                  // every tag but impersonator
 	monitors                  // monitoring, administrator
 	policymakers              // policymaker, administrator
 	administrators            // administrator
@@ -32,7 +33,8 @@ type route struct {
 
 // routes are all tables.
 var routes = slices.Concat(overviewRoutes, nodeRoutes, connectionRoutes, exchangeRoutes, queueRoutes,
-	bindingRoutes, policyRoutes, parameterRoutes, healthRoutes, featureRoutes, hostRoutes)
+	bindingRoutes, policyRoutes, parameterRoutes, healthRoutes, featureRoutes, userRoutes,
+	permissionRoutes, hostRoutes, limitRoutes)
 
 // call is one request: who asks, and the parts of its path behind /api/, unescaped.
 type call struct {
@@ -57,8 +59,10 @@ func (c *call) arg(i int) string {
 
 // is says whether the user's tags let a route be used.
 func (c *call) is(w who) bool {
-	tags := []string{"administrator"}
+	tags := []string{gate.AdministratorTag}
 	switch w {
+	case anybody:
+		return true
 	case managers:
 		tags = append(tags, "monitoring", "policymaker", "management")
 	case monitors:
@@ -66,7 +70,7 @@ func (c *call) is(w who) bool {
 	case policymakers:
 		tags = append(tags, "policymaker")
 	}
-	return slices.ContainsFunc(tags, func(t string) bool { return slices.Contains(c.account.Tags, t) })
+	return c.account.Super || slices.ContainsFunc(tags, func(t string) bool { return slices.Contains(c.account.Tags, t) })
 }
 
 // enters says whether the user may use a virtual host.
@@ -75,18 +79,9 @@ func (s *server) enters(c *call, vhost string) bool { return s.f.Gate().Enter(c.
 // sees says whether the user is shown what is in a virtual host.
 func (s *server) sees(c *call, vhost string) bool { return c.is(monitors) || s.enters(c, vhost) }
 
-// login finds out who asks.
-func (s *server) login(r *http.Request) (*call, *failure) {
-	user, password, _ := r.BasicAuth()
-	i := front.Info{Remote: address(r.RemoteAddr), TLS: r.TLS}
-	if err := s.f.Gate().Login(user, password, i); err != nil {
-		return nil, &failure{http.StatusUnauthorized, "Not_Authorized"}
-	}
-	a, _ := s.f.Gate().Account(user)
-	c := &call{Request: r, Principal: gate.Principal{User: user, Addr: gate.Addr(i)}, account: a}
-	if !c.is(managers) {
-		return nil, &failure{http.StatusUnauthorized, "Not_Authorized"}
-	}
+// parse takes a request's path apart.
+func parse(r *http.Request) (*call, error) {
+	c := &call{Request: r}
 	rest := strings.Trim(strings.TrimPrefix(r.URL.EscapedPath(), "/api"), "/")
 	for part := range strings.SplitSeq(rest, "/") {
 		p, err := url.PathUnescape(part)
@@ -98,21 +93,41 @@ func (s *server) login(r *http.Request) (*call, *failure) {
 	return c, nil
 }
 
+// login finds out who asks.
+func (s *server) login(c *call) error {
+	user, password, given := c.BasicAuth()
+	if !given {
+		return &failure{status: http.StatusUnauthorized}
+	}
+	i := front.Info{Remote: address(c.RemoteAddr), TLS: c.TLS}
+	if err := s.f.Gate().Login(user, password, i); err != nil {
+		return called(http.StatusUnauthorized, "not_authorized", "Not_Authorized")
+	}
+	c.account, _ = s.f.Gate().Account(user)
+	c.Principal = gate.Principal{User: user, Addr: gate.Addr(i)}
+	if !c.is(managers) {
+		return mayNot("Not management user")
+	}
+	return nil
+}
+
+// mayNot is the answer to who may not do what was asked.
+func mayNot(why string) error { return called(http.StatusUnauthorized, "not_authorised", why) }
+
+// lacks says what somebody is not whom a route is not for.
+var lacks = map[who]string{managers: "Not management user", monitors: "Not monitor user",
+	policymakers: "User not authorised to access object", administrators: "Not administrator user"}
+
 // serve finds who answers a request, and asks.
-func (s *server) serve(c *call) (any, error) {
-	var found *route
-	others := false
-	for i := range routes {
-		r := &routes[i]
-		if !fits(r.path, c.path) {
-			continue
-		}
-		if r.method != c.Method && !(r.method == http.MethodGet && c.Method == http.MethodHead) {
-			others = true
-			continue
-		}
-		if found == nil || strings.Count(r.path, "*") < strings.Count(found.path, "*") {
-			found = r
+func (s *server) serve(r *http.Request) (any, error) {
+	c, err := parse(r)
+	if err != nil {
+		return nil, err
+	}
+	found, others := find(c)
+	if found == nil || found.who != anybody {
+		if err := s.login(c); err != nil {
+			return nil, err
 		}
 	}
 	if c.Method != http.MethodGet && c.Method != http.MethodHead {
@@ -140,13 +155,32 @@ func (s *server) answer(c *call, found *route, others bool) (any, error) {
 	case found == nil:
 		return nil, errNone
 	case !c.is(found.who):
-		return nil, &failure{http.StatusUnauthorized, "User not authorised to access object"}
+		return nil, mayNot(lacks[found.who])
 	case found.inHost && !s.f.View().HasHost(c.arg(1)):
 		return nil, errNone
 	case found.inHost && !c.is(administrators) && !s.enters(c, c.arg(1)):
-		return nil, &failure{http.StatusUnauthorized, "User not authorised to access virtual host"}
+		return nil, mayNot("User not authorised to access virtual host")
 	}
 	return found.answer(s, c)
+}
+
+// find gives the route of a request, or nil; others says that its path has others, of
+// other methods.
+func find(c *call) (found *route, others bool) {
+	for i := range routes {
+		r := &routes[i]
+		if !fits(r.path, c.path) {
+			continue
+		}
+		if r.method != c.Method && !(r.method == http.MethodGet && c.Method == http.MethodHead) {
+			others = true
+			continue
+		}
+		if found == nil || strings.Count(r.path, "*") < strings.Count(found.path, "*") {
+			found = r
+		}
+	}
+	return found, others
 }
 
 // fits compares a route's path with a request's.

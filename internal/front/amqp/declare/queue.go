@@ -102,17 +102,18 @@ const segmentBytesMax = 3_000_000_000
 
 // checkStream refuses arguments of a stream that its rules let pass.
 func checkStream(args wire.Table) error {
-	if number(args, "x-stream-max-segment-size-bytes", 0) > segmentBytesMax {
+	if Number(args, "x-stream-max-segment-size-bytes", 0) > segmentBytesMax {
 		return wire.Errorf(wire.PreconditionFailed,
 			"Exceeded max value for x-stream-max-segment-size-bytes")
 	}
-	if n := number(args, "x-stream-filter-size-bytes", 16); n < 16 || n > 255 {
+	if n := Number(args, "x-stream-filter-size-bytes", 16); n < 16 || n > 255 {
 		return wire.Errorf(wire.PreconditionFailed, "Invalid value for x-stream-filter-size-bytes")
 	}
 	return nil
 }
 
-func number(args wire.Table, name string, otherwise int64) int64 {
+// Number gives an integer argument, or otherwise.
+func Number(args wire.Table, name string, otherwise int64) int64 {
 	v, _ := args.Get(name)
 	if n, ok := v.Int(); ok {
 		return n

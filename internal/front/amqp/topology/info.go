@@ -42,13 +42,6 @@ type BindingInfo struct {
 	Table                           wire.Table // the arguments as they were given
 }
 
-// VHosts gives the virtual hosts in order.
-func (v *View) VHosts() []string {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return sortedKeys(v.vhosts)
-}
-
 // Queues gives the queues of a virtual host, or of all where it is "".
 func (v *View) Queues(host string) []QueueInfo {
 	v.mu.RLock()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"trine/internal/core"
 	"trine/internal/front/amqp/wire"
 )
 
@@ -15,10 +16,12 @@ const (
 	exchangePrefix = "amqp/x/"
 	bindingPrefix  = "amqp/b/"
 	vhostPrefix    = "amqp/v/"
+	limitPrefix    = "amqp/l/"
 	policyPrefix   = "amqp/p/"
 	operatorPrefix = "amqp/o/"
 	settingPrefix  = "amqp/r/" // a virtual host's parameters
 	globalPrefix   = "amqp/g/" // the cluster's
+	CountPrefix    = "amqp/n/"
 	StreamPrefix   = "amqp/q/"
 )
 
@@ -50,6 +53,9 @@ func CutName(key, prefix string) (vhost, name string, ok bool) {
 func ExchangeKey(vhost, name string) string {
 	return exchangePrefix + escape(vhost) + "/" + name
 }
+
+// CountKey is where a node says how many connections it has.
+func CountKey(n core.NodeID) string { return fmt.Sprintf("%s%d", CountPrefix, n) }
 
 // PolicyKey is where a policy's document stands.
 func PolicyKey(vhost, name string) string { return policyPrefix + escape(vhost) + "/" + name }

@@ -6,7 +6,6 @@ import (
 	"regexp"
 
 	"trine/internal/core"
-	"trine/internal/front"
 	"trine/internal/front/amqp/wire"
 )
 
@@ -294,9 +293,4 @@ func sameSettings(a, b core.QueueSettings) bool {
 		a.BytesMax == b.BytesMax && a.DropHead == b.DropHead && a.DeliveryLimit == b.DeliveryLimit &&
 		a.SingleActive == b.SingleActive && a.IdleMs == b.IdleMs && a.AutoDelete == b.AutoDelete &&
 		a.ForwardRetry == b.ForwardRetry && a.ReturnToBack == b.ReturnToBack
-}
-
-// AddVHost makes a virtual host.
-func AddVHost(c front.Core, name string, done func(error)) {
-	put(c, core.Change{Key: vhostPrefix + escape(name), Value: []byte("{}")}, done)
 }

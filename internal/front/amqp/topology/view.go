@@ -34,6 +34,11 @@ type vhost struct {
 	byQueue   map[string][]*Binding // by the destination's name
 	byTarget  map[string][]*Binding // the same, of exchanges
 	stores    map[string]*Queue     // by the stream's name
+
+	declared      bool // clients may open it
+	doc           HostDoc
+	limits        map[string]int
+	limitRevision core.Revision
 }
 
 // Exchange is one exchange. All but out is immutable.
@@ -118,7 +123,8 @@ type BindingDoc struct {
 // NewView gives a view of nothing but the virtual host / and what every one has.
 func NewView() *View {
 	v := &View{vhosts: map[string]*vhost{}}
-	v.vhosts["/"] = newVHost("/")
+	h := v.host(FirstHost)
+	h.declared, h.doc = true, HostDoc{Description: "Default virtual host"}
 	return v
 }
 
@@ -157,7 +163,8 @@ func (v *View) host(name string) *vhost {
 func (v *View) HasHost(name string) bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return v.vhosts[name] != nil
+	h := v.vhosts[name]
+	return h != nil && h.declared
 }
 
 // Queue gives a queue, or nil.
@@ -311,8 +318,9 @@ func (h *vhost) setQueue(name string, s *core.Stream) {
 // Revision counts changes: a route that was kept is good while it stays.
 func (v *View) Revision() uint64 { return v.revision.Load() }
 
-// Documents takes changes of documents, and says whether policies are among them.
-func (v *View) Documents(ds []core.Document) (policies bool) {
+// Documents takes changes of documents, and says whether policies are among them, and
+// which virtual hosts went by them.
+func (v *View) Documents(ds []core.Document) (policies bool, gone []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, d := range ds {
@@ -330,16 +338,14 @@ func (v *View) Documents(ds []core.Document) (policies bool) {
 			v.settings.set(vhost, name, d)
 		} else if name, ok := strings.CutPrefix(d.Key, globalPrefix); ok {
 			v.settings.setGlobal(name, d)
-		} else if name, ok := strings.CutPrefix(d.Key, vhostPrefix); ok {
-			if d.Value != nil {
-				v.host(unescape(name))
-			} else {
-				delete(v.vhosts, unescape(name))
-			}
+		} else if name, limits, ok := hostOf(d); ok && limits {
+			v.setLimits(name, d)
+		} else if ok && v.setHost(name, d) {
+			gone = append(gone, name)
 		}
 	}
 	v.revision.Add(1)
-	return policies
+	return policies, gone
 }
 
 // StreamChanged takes a change of a stream. known says that the queue was there
