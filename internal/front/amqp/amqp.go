@@ -17,6 +17,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/front"
+	"trine/internal/front/amqp/access"
 	"trine/internal/front/amqp/tally"
 	"trine/internal/front/amqp/topology"
 )
@@ -25,7 +26,7 @@ import (
 type Options struct {
 	Version    string          // 4.0.5: clients read X.Y.Z and decide by it what they may use
 	Cluster    string          // "trine": the cluster's name, as clients see it
-	Gate       Gate            // who may log in; nil: guest from loopback
+	Gate       access.Gate     // who may log in; nil: guest from loopback
 	MessageMax int             // 16 MiB: the largest body
 	FrameMax   int             // 128 KiB
 	ChannelMax int             // 2047 on one connection
@@ -62,7 +63,7 @@ func New(c front.Core, o Options) *Front {
 		o.Cluster = "trine"
 	}
 	if o.Gate == nil {
-		o.Gate = loopbackGuest{}
+		o.Gate = access.Guest{}
 	}
 	if o.MessageMax == 0 {
 		o.MessageMax = 16 << 20

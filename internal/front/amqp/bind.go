@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"trine/internal/core"
+	"trine/internal/front/amqp/access"
 	"trine/internal/front/amqp/route"
 	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
@@ -77,14 +78,14 @@ func (r *bindRequest) may(c *conn) error {
 	if r.toQueue {
 		typ = gate.Queue
 	}
-	if err := c.may(write, typ, r.dest); err != nil {
+	if err := c.rights.May(access.Write, typ, r.dest); err != nil {
 		return err
 	}
-	if err := c.may(read, gate.Exchange, r.source); err != nil {
+	if err := c.rights.May(access.Read, gate.Exchange, r.source); err != nil {
 		return err
 	}
 	if x := c.f.view.Exchange(c.vhost, r.source); x != nil {
-		return c.mayTopic(read, x, r.key)
+		return c.rights.MayBind(x, r.key)
 	}
 	return nil
 }
@@ -132,7 +133,7 @@ func (ch *channel) bindNow(r *bindRequest) error {
 	if err != nil {
 		return err
 	}
-	if err := c.mayTopic(read, x, r.key); err != nil { // it may be another than before
+	if err := c.rights.MayBind(x, r.key); err != nil { // it may be another than before
 		return err
 	}
 	doc := topology.BindingDoc{Source: r.source, Destination: r.dest, ToQueue: r.toQueue, Key: r.key,

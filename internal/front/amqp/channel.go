@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"trine/internal/core"
+	"trine/internal/front/amqp/access"
 	"trine/internal/front/amqp/route"
 	"trine/internal/front/amqp/tally"
 	"trine/internal/front/amqp/topology"
@@ -43,7 +44,7 @@ type channel struct {
 	resolver  topology.Resolver
 	message   route.Message // what resolver is asked for
 	routes    routes
-	writes    writes
+	writes    access.Writes
 	target    target
 	confirms  confirms
 	tx        tx
@@ -424,7 +425,9 @@ func (ch *channel) forget() {
 	if !ch.dead {
 		ch.tell()
 		ch.c.f.counts.churn.ChannelsClosed.Add(1)
-		ch.c.f.tally.Shut(ch.c.user)
+		if !ch.c.direct() {
+			ch.c.f.tally.Shut(ch.c.user)
+		}
 	}
 	ch.dead = true
 	if ch.c.channels[ch.id] == ch {

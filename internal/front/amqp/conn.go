@@ -6,6 +6,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/front"
+	"trine/internal/front/amqp/access"
 	"trine/internal/front/amqp/letter"
 	"trine/internal/front/amqp/wire"
 )
@@ -54,6 +55,7 @@ type conn struct {
 	failure   error     // what it is cut with then
 
 	user, vhost  string
+	rights       access.Rights
 	mechanism    string     // of the login
 	properties   wire.Table // what the client says of itself
 	since        core.Stamp // when it opened

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"trine/internal/core"
+	"trine/internal/front/amqp/access"
 	"trine/internal/front/amqp/declare"
 	"trine/internal/front/amqp/letter"
 	"trine/internal/front/amqp/topology"
@@ -89,7 +90,7 @@ func (ch *channel) consume(m *wire.BasicConsume) error {
 	if err != nil {
 		return err
 	}
-	if err := ch.c.may(read, gate.Queue, name); err != nil {
+	if err := ch.c.rights.May(access.Read, gate.Queue, name); err != nil {
 		return err
 	}
 	return ch.withQueue(m.ID(), name, func(q *queue) error {

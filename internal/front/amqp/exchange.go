@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"trine/internal/core"
+	"trine/internal/front/amqp/access"
 	"trine/internal/front/amqp/declare"
 	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
@@ -38,7 +39,7 @@ func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
 	}
 	x := c.f.view.Exchange(c.vhost, name)
 	if m.Passive {
-		if err := c.mayKnow(gate.Exchange, name); err != nil {
+		if err := c.rights.MayKnow(gate.Exchange, name); err != nil {
 			return err
 		}
 		if x != nil {
@@ -51,7 +52,7 @@ func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
 			return ok()
 		})
 	}
-	if err := c.may(configure, gate.Exchange, name); err != nil {
+	if err := c.rights.May(access.Configure, gate.Exchange, name); err != nil {
 		return err
 	}
 	if err := declare.Exchange(m.Type, m.Arguments); err != nil {
@@ -66,7 +67,7 @@ func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
 	if err := reserved("exchange", name); err != nil {
 		return err
 	}
-	if err := c.mayAlso(gate.Exchange, name, m.Arguments, "alternate-exchange"); err != nil {
+	if err := c.rights.MayAlso(gate.Exchange, name, m.Arguments, "alternate-exchange"); err != nil {
 		return err
 	}
 	if err := declare.Alternate(m.Arguments, declare.Subject{Kind: "exchange", Name: name,
@@ -96,7 +97,7 @@ func (ch *channel) exchangeDelete(m *wire.ExchangeDelete) error {
 	if err := refuseDefault(name); err != nil {
 		return err
 	}
-	if err := c.may(configure, gate.Exchange, name); err != nil {
+	if err := c.rights.May(access.Configure, gate.Exchange, name); err != nil {
 		return err
 	}
 	x := c.f.view.Exchange(c.vhost, name)

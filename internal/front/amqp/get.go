@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"trine/internal/core"
+	"trine/internal/front/amqp/access"
 	"trine/internal/front/amqp/letter"
 	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
@@ -20,7 +21,7 @@ func (ch *channel) get(m *wire.BasicGet) error {
 	if err != nil {
 		return err
 	}
-	if err := ch.c.may(read, gate.Queue, name); err != nil {
+	if err := ch.c.rights.May(access.Read, gate.Queue, name); err != nil {
 		return err
 	}
 	return ch.withQueue(m.ID(), name, func(q *queue) error {

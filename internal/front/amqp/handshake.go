@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"trine/internal/core"
+	"trine/internal/front/amqp/access"
 	"trine/internal/front/amqp/wire"
 )
 
@@ -24,7 +25,7 @@ func (c *conn) start() {
 		PutString("product", "RabbitMQ").
 		PutString("version", c.f.o.Version)
 	c.send(0, &wire.ConnectionStart{VersionMajor: 0, VersionMinor: 9, ServerProperties: props,
-		Mechanisms: []byte(mechanisms), Locales: []byte("en_US")})
+		Mechanisms: []byte(access.Mechanisms), Locales: []byte("en_US")})
 }
 
 // startOk checks who the client is.
@@ -45,7 +46,7 @@ func (c *conn) startOk(now core.Now, m *wire.ConnectionStartOk) error {
 			"For details see the broker logfile.", m.Mechanism)
 	}
 	c.mechanism = m.Mechanism
-	user, password, ok := credentials(m.Mechanism, m.Response)
+	user, password, ok := access.Credentials(m.Mechanism, m.Response)
 	if ok {
 		if err := c.f.o.Gate.Login(user, password, c.w.Info()); err != nil {
 			c.f.log.Info("login refused", "front", "amqp", "client", c.w.Info().Remote,
@@ -115,7 +116,8 @@ func (c *conn) open(m *wire.ConnectionOpen) error {
 	if err := c.enter(m.VHost); err != nil {
 		return err
 	}
-	c.vhost, c.stage, c.since = m.VHost, running, c.w.Now().Wall
+	c.stage, c.since = running, c.w.Now().Wall
+	c.inHost(m.VHost)
 	c.w.Ready()
 	c.f.counts.churn.ConnectionsOpened.Add(1)
 	c.send(0, &wire.ConnectionOpenOk{})

@@ -7,6 +7,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/front"
+	"trine/internal/front/amqp/access"
 	"trine/internal/front/amqp/listed"
 	"trine/internal/front/amqp/topology"
 )
@@ -15,7 +16,7 @@ import (
 func (f *Front) Core() front.Core { return f.core }
 
 // Gate is who lets users in.
-func (f *Front) Gate() Gate { return f.o.Gate }
+func (f *Front) Gate() access.Gate { return f.o.Gate }
 
 // Version is RabbitMQ's, as clients are told.
 func (f *Front) Version() string { return f.o.Version }
@@ -108,7 +109,8 @@ func (f *Front) Clock() func() core.Now { return f.o.Clock }
 // already: package direct. It is listed nowhere.
 func (f *Front) Enter(w front.Wire, user, vhost string) front.Conn {
 	c := newConn(f, w)
-	c.stage, c.user, c.vhost = running, user, vhost
+	c.stage, c.user = running, user
+	c.inHost(vhost)
 	c.frameMax, c.chanMax, c.since = f.o.FrameMax, 1, f.o.Clock().Wall
 	c.channels[1] = &channel{c: c, id: 1, consumers: map[string]*consumer{}}
 	return c

@@ -143,7 +143,7 @@ func (ch *channel) exchange(name []byte) *exchange {
 // arrived takes a whole message.
 func (ch *channel) arrived(now core.Now) error {
 	t := &ch.content
-	if err := ch.mayPublish(t.exchange); err != nil {
+	if err := ch.writes.May(&ch.c.rights, t.exchange); err != nil {
 		return err
 	}
 	x := ch.exchange(t.exchange)
@@ -159,7 +159,7 @@ func (ch *channel) arrived(now core.Now) error {
 		return wire.Errorf(wire.AccessRefused, "cannot publish to internal exchange '%s' in vhost '%s'",
 			x.Name, ch.c.vhost)
 	}
-	if err := ch.mayPublishTopic(x, t.key); err != nil {
+	if err := ch.writes.MayKey(&ch.c.rights, x, t.key); err != nil {
 		return err
 	}
 	if err := ch.checkProperties(); err != nil {

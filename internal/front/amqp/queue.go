@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"trine/internal/core"
+	"trine/internal/front/amqp/access"
 	"trine/internal/front/amqp/declare"
 	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
@@ -97,13 +98,13 @@ func (ch *channel) queueDeclare(m *wire.QueueDeclare) error {
 		if err != nil {
 			return err
 		}
-		if err := ch.c.mayKnow(gate.Queue, name); err != nil {
+		if err := ch.c.rights.MayKnow(gate.Queue, name); err != nil {
 			return err
 		}
 		return ch.withQueue(m.ID(), name, func(q *queue) error { return ch.declared(m, q) })
 	}
 	of := declare.Subject{Kind: "queue", Name: name, VHost: ch.c.vhost}
-	ch.c.withQueueType(m)
+	m.Arguments = declare.WithKind(m, ch.c.f.view.QueueType(ch.c.vhost))
 	kind, err := declare.KindOf(m.Arguments, of)
 	if err != nil {
 		return err
@@ -116,13 +117,13 @@ func (ch *channel) queueDeclare(m *wire.QueueDeclare) error {
 	} else if err := reserved("queue", name); err != nil {
 		return err
 	}
-	if err := ch.c.may(configure, gate.Queue, name); err != nil {
+	if err := ch.c.rights.May(access.Configure, gate.Queue, name); err != nil {
 		return err
 	}
 	if q := ch.c.f.view.Queue(ch.c.vhost, name); q != nil {
 		return ch.redeclared(m, q, kind)
 	}
-	if err := ch.c.mayAlso(gate.Queue, name, m.Arguments, "x-dead-letter-exchange"); err != nil {
+	if err := ch.c.rights.MayAlso(gate.Queue, name, m.Arguments, "x-dead-letter-exchange"); err != nil {
 		return err
 	}
 	max := ch.c.f.view.Limit(ch.c.vhost, topology.QueuesMax)
@@ -271,7 +272,7 @@ func (ch *channel) queuePurge(m *wire.QueuePurge) error {
 	if err != nil {
 		return err
 	}
-	if err := ch.c.may(read, gate.Queue, name); err != nil {
+	if err := ch.c.rights.May(access.Read, gate.Queue, name); err != nil {
 		return err
 	}
 	return ch.withQueue(m.ID(), name, func(q *queue) error {
@@ -302,7 +303,7 @@ func (ch *channel) queueDelete(m *wire.QueueDelete) error {
 	if err != nil {
 		return err
 	}
-	if err := c.may(configure, gate.Queue, name); err != nil {
+	if err := c.rights.May(access.Configure, gate.Queue, name); err != nil {
 		return err
 	}
 	q := c.f.view.Queue(c.vhost, name)

@@ -13,12 +13,12 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/front"
-	"trine/internal/front/amqp"
+	"trine/internal/front/amqp/access"
 	"trine/internal/front/gate"
 	"trine/internal/seamtest"
 )
 
-var _ amqp.Gate = (*gate.Gate)(nil)
+var _ access.Gate = (*gate.Gate)(nil)
 
 func from(addr string) front.Info {
 	return front.Info{ID: 1, Local: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5672},

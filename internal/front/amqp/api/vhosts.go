@@ -72,7 +72,7 @@ func (s *server) putVHost(c *call) (any, error) {
 		return nil, err
 	}
 	if !there { // what was left of one of that name is not the new one's
-		err := s.wait(c, func(told func(error)) { s.f.SweepHost(name, told) }, done)
+		err := s.wait(c, func(told func(error)) { s.f.View().SweepHost(s.f.Core(), name, told) }, done)
 		if err != done {
 			return nil, err
 		}
@@ -128,7 +128,7 @@ func (s *server) removeVHost(c *call) (any, error) {
 		return nil, err
 	}
 	return nil, s.wait(c, func(told func(error)) {
-		s.f.RemoveHost(c.arg(1), known.RemoveTenant(c.arg(1)), told)
+		s.f.View().EndHost(s.f.Core(), c.arg(1), known.RemoveTenant(c.arg(1)), told)
 	}, done)
 }
 

@@ -25,6 +25,16 @@ func KindOf(args wire.Table, of Subject) (string, error) {
 	return "", invalidArg("x-queue-type", of, fmt.Sprintf("\"unsupported queue type '%s'\"", b))
 }
 
+// WithKind gives a declaration's arguments with the kind that its virtual host gives to
+// queues, where it names none and would do for that.
+func WithKind(m *wire.QueueDeclare, kind string) wire.Table {
+	_, says := m.Arguments.Get("x-queue-type")
+	if says || kind == "" || kind != topology.Classic && (!m.Durable || m.Exclusive || m.AutoDelete) {
+		return m.Arguments
+	}
+	return m.Arguments.PutString("x-queue-type", kind)
+}
+
 // Queue refuses a declaration that no queue can follow.
 func Queue(m *wire.QueueDeclare, kind string, of Subject) error {
 	if kind != topology.Classic {

@@ -9,19 +9,19 @@ import (
 	"sync"
 
 	"trine/internal/core"
+	"trine/internal/front"
 )
 
 // Tally is one node's. Its methods may be called from any goroutine.
 type Tally struct {
 	self string // the key of this node's document
 
-	mu      sync.Mutex // guards all below
-	mine    Counts
-	others  map[string]Counts // by document
-	telling Counts            // what is being written
-	told    Counts            // what this node's document says
-	busy    bool              // it is being written
-	again   bool              // and mine has changed meanwhile
+	mu     sync.Mutex // guards all below
+	mine   Counts
+	others map[string]Counts // by document
+	told   Counts            // what this node's document says
+	busy   bool              // it is being written
+	again  bool              // and mine has changed meanwhile
 }
 
 // Counts are how many there are at once.
@@ -123,32 +123,35 @@ func (t *Tally) Set(d core.Document) {
 	t.others[d.Key] = c
 }
 
-// Change gives what to change for the other nodes to know what is limited: false where
-// nothing has changed, or where a change is under way.
-func (t *Tally) Change(owner core.Owner, l Limits) (c core.Change, ok bool) {
+// Tell writes this node's document where what it says has changed: one change of the
+// catalog at a time.
+func (t *Tally) Tell(c front.Core, l Limits) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	now := Counts{limited(t.mine.Hosts, l.Host), limited(t.mine.Users, l.User),
 		limited(t.mine.Channels, l.Channels)}
 	if t.busy || now.same(t.told) {
 		t.again = t.busy
-		return c, false
+		t.mu.Unlock()
+		return
 	}
-	t.busy, t.again, t.telling = true, false, now
+	t.busy, t.again = true, false
+	t.mu.Unlock()
 	value, err := json.Marshal(now)
 	core.Assert(err == nil, "numbers have a JSON form: %v", err)
-	return core.Change{Key: t.self, Value: value, Owner: owner}, true
-}
-
-// Changed takes the outcome of what Change gave, and says whether there is more to tell.
-func (t *Tally) Changed(err error) (again bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.busy = false
-	if err == nil {
-		t.told = t.telling
-	}
-	return t.again && err == nil
+	owner := core.Owner{Node: c.Self().Node, Incarnation: c.Self().Incarnation}
+	c.Cluster().Put([]core.Change{{Key: t.self, Value: value, Owner: owner}},
+		func(_ core.Revision, err error) {
+			t.mu.Lock()
+			t.busy = false
+			if err == nil {
+				t.told = now
+			}
+			again := t.again && err == nil
+			t.mu.Unlock()
+			if again {
+				t.Tell(c, l)
+			}
+		})
 }
 
 // Limits says whether a virtual host's connections, and a user's connections and

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"maps"
 	"strings"
+	"time"
 
 	"trine/internal/core"
+	"trine/internal/front"
 )
 
 // FirstHost is the virtual host that is there as installed.
@@ -217,4 +219,46 @@ func hostOf(d core.Document) (name string, limits, ok bool) {
 	}
 	name, ok = strings.CutPrefix(d.Key, limitPrefix)
 	return unescape(name), true, ok
+}
+
+// sweepChanges is how much of a virtual host goes by one change of the catalog.
+const sweepChanges = 500
+
+// sweepTries is how often in a row a sweep may be refused: each refusal says that
+// something went or came meanwhile.
+const sweepTries = 100
+
+// EndHost removes a virtual host: with it go more, its limits and policies at once, then
+// all that is declared in it.
+func (v *View) EndHost(c front.Core, name string, more []core.Change, done func(error)) {
+	c.Cluster().Put(append(v.RemoveHost(name), more...), func(_ core.Revision, err error) {
+		if err != nil {
+			done(err)
+			return
+		}
+		v.SweepHost(c, name, done)
+	})
+}
+
+// SweepHost removes what is declared in a virtual host that clients may not open.
+func (v *View) SweepHost(c front.Core, name string, done func(error)) {
+	v.sweepHost(c, name, sweepTries, done)
+}
+
+func (v *View) sweepHost(c front.Core, name string, tries int, done func(error)) {
+	changes := v.HostContents(name, sweepChanges)
+	if len(changes) == 0 || v.HasHost(name) {
+		done(nil)
+		return
+	}
+	c.Cluster().Put(changes, func(_ core.Revision, err error) {
+		switch k := core.KindOf(err); {
+		case err == nil:
+			v.sweepHost(c, name, sweepTries, done)
+		case tries > 0 && (k == core.Conflict || k == core.NotExist):
+			time.AfterFunc(5*time.Millisecond, func() { v.sweepHost(c, name, tries-1, done) })
+		default:
+			done(err)
+		}
+	})
 }

@@ -1,4 +1,4 @@
-package amqp
+package access
 
 import (
 	"bytes"
@@ -26,14 +26,14 @@ type Gate interface {
 	Revision() uint64
 }
 
-// loopbackGuest lets guest in, from this machine.
-type loopbackGuest struct{}
+// Guest lets guest in, from this machine.
+type Guest struct{}
 
 type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
-func (loopbackGuest) Login(user, password string, i front.Info) error {
+func (Guest) Login(user, password string, i front.Info) error {
 	if user != "guest" || password != "guest" {
 		return refusal("invalid credentials")
 	}
@@ -43,25 +43,25 @@ func (loopbackGuest) Login(user, password string, i front.Info) error {
 	return nil
 }
 
-func (loopbackGuest) Enter(string, string) bool { return true }
+func (Guest) Enter(string, string) bool { return true }
 
-func (loopbackGuest) Topic(string, string, string) *gate.Topic { return nil }
+func (Guest) Topic(string, string, string) *gate.Topic { return nil }
 
-func (loopbackGuest) OnUser(func(string, bool)) {}
+func (Guest) OnUser(func(string, bool)) {}
 
-func (loopbackGuest) Account(name string) (gate.Account, bool) {
+func (Guest) Account(name string) (gate.Account, bool) {
 	return gate.Account{Name: "guest", Super: true, Tags: []string{"administrator"}}, name == "guest"
 }
 
-func (loopbackGuest) Check(gate.Principal, ...gate.Need) error { return nil }
+func (Guest) Check(gate.Principal, ...gate.Need) error { return nil }
 
-func (loopbackGuest) Revision() uint64 { return 0 }
+func (Guest) Revision() uint64 { return 0 }
 
-// mechanisms are the SASL mechanisms that are offered.
-const mechanisms = "AMQPLAIN PLAIN"
+// Mechanisms are the SASL mechanisms that are offered.
+const Mechanisms = "AMQPLAIN PLAIN"
 
-// credentials reads a mechanism's response. ok is false where it is malformed.
-func credentials(mechanism string, response []byte) (user, password string, ok bool) {
+// Credentials reads a mechanism's response. ok is false where it is malformed.
+func Credentials(mechanism string, response []byte) (user, password string, ok bool) {
 	switch mechanism {
 	case "PLAIN":
 		parts := bytes.Split(response, []byte{0})
