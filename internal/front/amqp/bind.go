@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"trine/internal/core"
 	"trine/internal/front/amqp/access"
@@ -183,6 +184,10 @@ func (r *bindRequest) suits(x *exchange, q *queue) error {
 	why := ""
 	switch x.Kind {
 	case route.Headers:
+		if v, there := r.args.Get("x-match"); there && v.Type != wire.TypeString {
+			why = fmt.Sprintf("Invalid x-match field type %s (value %s); expected longstr", v.TypeName(), v)
+			break
+		}
 		if _, text, ok := route.MatchKindOf(r.args); !ok {
 			why = "Invalid x-match field value <<\"" + text + "\">>; expected all, any, all-with-x, " +
 				"or any-with-x"

@@ -89,18 +89,20 @@ func (c *conn) channelFrame(now core.Now, f wire.Frame) error {
 
 // firstFrame takes a frame of a channel that is not open.
 func (c *conn) firstFrame(f wire.Frame) error {
-	if f.Type != wire.FrameMethod || wire.PeekID(f.Payload) != wire.IDChannelOpen {
-		if f.Type == wire.FrameMethod && (wire.PeekID(f.Payload) == wire.IDChannelCloseOk ||
-			wire.PeekID(f.Payload) == wire.IDChannelClose) {
-			if wire.PeekID(f.Payload) == wire.IDChannelClose {
-				c.send(f.Channel, &wire.ChannelCloseOk{})
-			}
-			return nil
-		}
-		return &wire.Error{Code: wire.ChannelError, ID: idOf(f),
-			Text: "expected 'channel.open'"}
+	if f.Type != wire.FrameMethod {
+		return errNoMethod()
 	}
-	if int(f.Channel) > c.chanMax {
+	switch id := wire.PeekID(f.Payload); id {
+	case wire.IDChannelOpen:
+	case wire.IDChannelCloseOk: // both sides closed it at once
+		return nil
+	case wire.IDChannelClose:
+		c.send(f.Channel, &wire.ChannelCloseOk{})
+		return nil
+	default:
+		return &wire.Error{Code: wire.ChannelError, ID: id, Text: "expected 'channel.open'"}
+	}
+	if len(c.channels) >= c.chanMax {
 		return wire.Errorf(wire.NotAllowed, "number of channels opened (%d) has reached the negotiated "+
 			"channel_max (%d)", len(c.channels), c.chanMax)
 	}
@@ -122,11 +124,9 @@ func (c *conn) firstFrame(f wire.Frame) error {
 	return nil
 }
 
-func idOf(f wire.Frame) wire.ID {
-	if f.Type != wire.FrameMethod {
-		return 0
-	}
-	return wire.PeekID(f.Payload)
+// errNoMethod is the reply to content where a method must stand.
+func errNoMethod() error {
+	return wire.Errorf(wire.UnexpectedFrame, "expected method frame, got non method frame instead")
 }
 
 // keep puts a frame off until the channel goes on.
@@ -198,8 +198,7 @@ func (ch *channel) frame(now core.Now, f wire.Frame) error {
 	}
 	id := wire.PeekID(f.Payload)
 	if ch.content.expects != 0 {
-		return &wire.Error{Code: wire.UnexpectedFrame, ID: id, Text: "expected content " +
-			ch.content.expectation() + ", got method frame instead"}
+		return ch.content.unexpected()
 	}
 	switch id { // what must not allocate
 	case wire.IDBasicPublish:
@@ -294,10 +293,8 @@ func (ch *channel) basicMethod(m wire.Method) error {
 		return ch.recover(m.Requeue, true)
 	case *wire.BasicRecoverAsync:
 		return ch.recover(m.Requeue, false)
-	case *wire.ChannelFlowOk:
-		return nil
 	}
-	return wire.Errorf(wire.CommandInvalid, "unknown or unexpected method")
+	return wire.Errorf(wire.CommandInvalid, "unimplemented method")
 }
 
 // await gives a way to go on with a channel once something was answered: it is

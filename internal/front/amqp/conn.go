@@ -25,6 +25,21 @@ const (
 	over    // nothing is read any more
 )
 
+// String gives a stage as RabbitMQ's replies name it.
+func (s stage) String() string {
+	switch s {
+	case awaitsHeader, awaitsStartOk:
+		return "starting"
+	case awaitsTuneOk:
+		return "tuning"
+	case awaitsOpen:
+		return "opening"
+	case running:
+		return "running"
+	}
+	return "closing"
+}
+
 // frameMaxFirst is the largest frame before a size was agreed on.
 const frameMaxFirst = 8192
 
@@ -161,15 +176,15 @@ func (c *conn) frame(now core.Now, f wire.Frame) error {
 	if c.stage == leaving {
 		return nil
 	}
-	if f.Type == wire.FrameHeartbeat {
-		if f.Channel != 0 {
-			return wire.Errorf(wire.FrameError, "heartbeat on channel %d", f.Channel)
-		}
-		return nil
+	if err := f.Check(); err != nil {
+		return err
 	}
 	if f.Channel == 0 {
-		if f.Type != wire.FrameMethod {
-			return wire.Errorf(wire.UnexpectedFrame, "content on channel 0")
+		switch f.Type {
+		case wire.FrameHeartbeat:
+			return nil
+		case wire.FrameHeader, wire.FrameBody:
+			return f.Unexpected()
 		}
 		m, err := wire.ParseMethod(f.Payload)
 		if err != nil {
@@ -177,8 +192,8 @@ func (c *conn) frame(now core.Now, f wire.Frame) error {
 		}
 		return c.method(now, m)
 	}
-	if c.stage != running {
-		return wire.Errorf(wire.ChannelError, "channel %d before the connection is open", f.Channel)
+	if c.stage != running || f.Type == wire.FrameHeartbeat {
+		return f.Unexpected()
 	}
 	return c.channelFrame(now, f)
 }
@@ -220,14 +235,9 @@ func (c *conn) method(now core.Now, m wire.Method) error {
 			c.send(0, &wire.ConnectionUpdateSecretOk{})
 			return nil
 		}
-	case *wire.ConnectionCloseOk:
-		return nil
 	}
-	if c.stage < running {
-		return wire.Errorf(wire.CommandInvalid, "method %d.%d is not expected now",
-			m.ID().Class(), m.ID().Method())
-	}
-	return &wire.Error{Code: wire.CommandInvalid, ID: m.ID(), Text: "unknown or unexpected method"}
+	return &wire.Error{Code: wire.ChannelError, ID: m.ID(),
+		Text: "unexpected method in connection state " + c.stage.String()}
 }
 
 // send appends a method.

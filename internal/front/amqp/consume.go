@@ -100,6 +100,9 @@ func (ch *channel) consume(m *wire.BasicConsume) error {
 		if q.Kind == streamed {
 			return ch.consumeStream(m, q)
 		}
+		if m.Exclusive && declare.Flag(q.Arguments, "x-single-active-consumer") {
+			return inExclusiveUse(q)
+		}
 		if q.Kind == quorum && ch.shared > 0 {
 			return wire.Errorf(wire.NotImplemented, "queue '%s' in vhost '%s' does not support global qos",
 				q.Name, q.VHost)

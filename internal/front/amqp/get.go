@@ -3,6 +3,7 @@ package amqp
 import (
 	"trine/internal/core"
 	"trine/internal/front/amqp/access"
+	"trine/internal/front/amqp/declare"
 	"trine/internal/front/amqp/letter"
 	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
@@ -27,6 +28,11 @@ func (ch *channel) get(m *wire.BasicGet) error {
 	return ch.withQueue(m.ID(), name, func(q *queue) error {
 		if q.Kind == streamed {
 			return streamCannot("basic.get", q)
+		}
+		if q.Kind == quorum && declare.Flag(q.Arguments, "x-single-active-consumer") {
+			return wire.Errorf(wire.ResourceLocked, "cannot obtain access to locked queue '%s' in vhost '%s'. "+
+				"basic.get operations are not supported by quorum queues with single active consumer",
+				q.Name, q.VHost)
 		}
 		return ch.afterSettled(m.ID(), func() error { return ch.getFrom(m, q) })
 	})

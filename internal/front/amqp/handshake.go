@@ -42,19 +42,16 @@ func (c *conn) startOk(now core.Now, m *wire.ConnectionStartOk) error {
 		c.clientBlock = has("connection.blocked")
 	}
 	if m.Mechanism != "PLAIN" && m.Mechanism != "AMQPLAIN" {
-		return wire.Errorf(wire.AccessRefused, "Login was refused using authentication mechanism %s. "+
-			"For details see the broker logfile.", m.Mechanism)
+		return wire.Errorf(wire.CommandInvalid, "unknown authentication mechanism '%s'", m.Mechanism)
 	}
 	c.mechanism = m.Mechanism
 	user, password, ok := access.Credentials(m.Mechanism, m.Response)
-	if ok {
-		if err := c.f.o.Gate.Login(user, password, c.w.Info()); err != nil {
-			c.f.log.Info("login refused", "front", "amqp", "client", c.w.Info().Remote,
-				"user", user, "err", err)
-			ok = false
-		}
-	}
 	if !ok {
+		return wire.Errorf(wire.SyntaxError, "the response is none of %s", m.Mechanism)
+	}
+	if err := c.f.o.Gate.Login(user, password, c.w.Info()); err != nil {
+		c.f.log.Info("login refused", "front", "amqp", "client", c.w.Info().Remote,
+			"user", user, "err", err)
 		return wire.Errorf(wire.AccessRefused, "Login was refused using authentication mechanism %s. "+
 			"For details see the broker logfile.", m.Mechanism)
 	}
@@ -65,16 +62,19 @@ func (c *conn) startOk(now core.Now, m *wire.ConnectionStartOk) error {
 	return nil
 }
 
-// refuse ends a connection that was never open: after a silent delay, and with a
-// reason only for clients that can take one.
+// refuse ends a connection that was never open, after a delay. Who is not known yet is
+// told nothing, but that his login is refused, if he understands that; who is known, that
+// sizes cannot be agreed on; and then everything.
 func (c *conn) refuse(e *wire.Error) {
-	c.stage = closing
 	login := e.Code == wire.AccessRefused
+	told := c.stage == awaitsOpen || c.stage == awaitsTuneOk && e.Code == wire.NotAllowed ||
+		login && c.clientCloses
+	c.stage = closing
 	if !login {
 		c.f.log.Info("connection refused before it was open", "front", "amqp",
 			"client", c.w.Info().Remote, "reply", e.Code, "text", e.Text)
 	}
-	if !login || c.clientCloses {
+	if told {
 		c.send(0, &wire.ConnectionClose{Code: e.Code, Text: e.ReplyText(), Class: e.ID.Class(),
 			Method: e.ID.Method()})
 	}

@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 
 	"trine/internal/core"
@@ -21,11 +22,13 @@ type content struct {
 	size      int
 }
 
-func (t *content) expectation() string {
+// unexpected is the reply to any other frame than the one that must come next.
+func (t *content) unexpected() error {
+	text := "expected content body, got non content body frame instead"
 	if t.expects == wire.FrameHeader {
-		return "header"
+		text = "expected content header for class 60, got non content header frame instead"
 	}
-	return "body"
+	return &wire.Error{Code: wire.UnexpectedFrame, ID: wire.IDBasicPublish, Text: text}
 }
 
 // drop forgets what has arrived and says how many bytes that was.
@@ -57,18 +60,17 @@ func (ch *channel) contentFrame(now core.Now, f wire.Frame) error {
 	t := &ch.content
 	switch {
 	case t.expects == 0:
-		return wire.Errorf(wire.UnexpectedFrame, "expected method frame, got non method frame instead")
+		return errNoMethod()
 	case f.Type != t.expects:
-		return &wire.Error{Code: wire.UnexpectedFrame, ID: wire.IDBasicPublish,
-			Text: "expected content " + t.expectation() + ", got frame of type " +
-				string('0'+rune(f.Type%10)) + " instead"}
+		return t.unexpected()
 	case f.Type == wire.FrameHeader:
 		if err := ch.header(f.Payload); err != nil {
 			return err
 		}
 	default:
 		if len(t.body)+len(f.Payload) > t.size {
-			return wire.Errorf(wire.FrameError, "a body of %d bytes was announced, more came", t.size)
+			return &wire.Error{Code: wire.FrameError, ID: wire.IDBasicPublish,
+				Text: "content body frame exceeds remaining content size"}
 		}
 		if err := ch.body(f.Payload); err != nil {
 			return err
@@ -91,7 +93,10 @@ func (ch *channel) header(payload []byte) error {
 	}
 	if h.Class != wire.IDBasicPublish.Class() {
 		return &wire.Error{Code: wire.UnexpectedFrame, ID: wire.IDBasicPublish,
-			Text: "expected content header for class 60"}
+			Text: fmt.Sprintf("expected content header for class 60, got one for class %d instead", h.Class)}
+	}
+	if h.Weight != 0 {
+		return t.unexpected()
 	}
 	if h.BodySize > uint64(c.f.o.MessageMax) {
 		t.drop()

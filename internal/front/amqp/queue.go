@@ -199,7 +199,7 @@ func (c *conn) queueTrouble(q *queue, err error) error {
 	case core.NotExist:
 		return noQueue(q.Name, q.VHost)
 	case core.Locked:
-		return wire.Errorf(wire.AccessRefused, "queue '%s' in vhost '%s' in exclusive use", q.Name, q.VHost)
+		return inExclusiveUse(q)
 	case core.NoLeader, core.Unavailable:
 		if c.f.down(q) {
 			return homeDown(q)
@@ -321,9 +321,9 @@ func (ch *channel) queueDelete(m *wire.QueueDelete) error {
 	if c.f.down(q) && (m.IfUnused || m.IfEmpty) {
 		return homeDown(q)
 	}
-	if m.IfEmpty && q.Kind == quorum {
+	if flag := conditions(m); flag != "" && q.Kind == quorum {
 		return wire.Errorf(wire.NotImplemented, "cannot delete queue '%s' in vhost '%s'. queue.delete "+
-			"operations with if-empty flag set are not supported by quorum queues", q.Name, q.VHost)
+			"operations with %s flag set are not supported by quorum queues", q.Name, q.VHost, flag)
 	}
 	if c.f.down(q) || q.Kind == streamed { // of streams, neither condition is looked at
 		return ch.remove(m, q, 0)
@@ -333,11 +333,22 @@ func (ch *channel) queueDelete(m *wire.QueueDelete) error {
 		case m.IfUnused && len(i.Consumers) > 0:
 			return wire.Errorf(wire.PreconditionFailed, "queue '%s' in vhost '%s' in use", q.Name, q.VHost)
 		case m.IfEmpty && i.Ready > 0:
-			return wire.Errorf(wire.PreconditionFailed, "queue '%s' in vhost '%s' is not empty", q.Name,
+			return wire.Errorf(wire.PreconditionFailed, "queue '%s' in vhost '%s' not empty", q.Name,
 				q.VHost)
 		}
 		return ch.remove(m, q, i.Ready)
 	})
+}
+
+// conditions names the first condition that a queue.delete has, or none.
+func conditions(m *wire.QueueDelete) string {
+	switch {
+	case m.IfUnused:
+		return "if-unused"
+	case m.IfEmpty:
+		return "if-empty"
+	}
+	return ""
 }
 
 func (ch *channel) deleted(m *wire.QueueDelete, messages int64) error {

@@ -40,6 +40,10 @@ func homeDown(q *queue) error {
 
 var errDefaultExchange = "operation not permitted on the default exchange"
 
+func inExclusiveUse(q *queue) error {
+	return wire.Errorf(wire.AccessRefused, "queue '%s' in vhost '%s' in exclusive use", q.Name, q.VHost)
+}
+
 func reserved(kind, name string) error {
 	if !strings.HasPrefix(name, "amq.") {
 		return nil

@@ -47,7 +47,7 @@ func streamCannot(method string, q *queue) error {
 // consumeStream takes basic.consume on a stream.
 func (ch *channel) consumeStream(m *wire.BasicConsume, q *queue) error {
 	switch {
-	case !m.NoAck && ch.prefetch == 0:
+	case ch.prefetch == 0:
 		return wire.Errorf(wire.PreconditionFailed,
 			"consumer prefetch count is not set for stream queue '%s' in vhost '%s'", q.Name, q.VHost)
 	case m.NoAck:

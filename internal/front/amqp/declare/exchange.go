@@ -24,6 +24,9 @@ func Exchange(typ string, args wire.Table) error {
 	}
 	switch route.KindOf(typ) {
 	case 0:
+		if typ == "" {
+			return refuse("invalid exchange type ''")
+		}
 		return refuse("unknown exchange type '%s'", typ)
 	case route.ConsistentHash:
 		_, header := args.Get("hash-header")
@@ -48,7 +51,7 @@ func Exchange(typ string, args wire.Table) error {
 // Alternate refuses an alternate exchange that is no name.
 func Alternate(args wire.Table, of Subject) error {
 	if v, there := args.Get("alternate-exchange"); there && text(v) != "" {
-		return invalidArg("alternate-exchange", of, text(v))
+		return noName("alternate-exchange", v, of)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ func KindOf(args wire.Table, of Subject) (string, error) {
 	}
 	b, ok := v.Text()
 	if !ok {
-		return "", invalidArg("x-queue-type", of, fmt.Sprintf("\"expected longstr, got %s\"", v.TypeName()))
+		return "", invalidArg("x-queue-type", of, text(v))
 	}
 	switch string(b) {
 	case topology.Classic, topology.Quorum, topology.Stream:
@@ -37,36 +37,50 @@ func WithKind(m *wire.QueueDeclare, kind string) wire.Table {
 
 // Queue refuses a declaration that no queue can follow.
 func Queue(m *wire.QueueDeclare, kind string, of Subject) error {
-	if kind != topology.Classic {
-		var bad string
-		switch {
-		case m.Exclusive:
-			bad = "exclusive-owner"
-		case !m.Durable:
-			bad = "non-durable"
-		case m.AutoDelete:
-			bad = "auto-delete"
-		}
-		if m.Queue == "" {
-			return wire.Errorf(wire.PreconditionFailed,
-				"Cannot declare a server-named queue for type rabbit_%s_queue", kind)
-		}
-		if bad != "" {
-			return wire.Errorf(wire.PreconditionFailed, "invalid property '%s' for %s", bad, of)
-		}
+	if err := dead(m.Arguments, of); err != nil {
+		return err
 	}
 	if err := follows(rules, m.Arguments, kind, of); err != nil {
 		return err
 	}
-	if kind == topology.Stream {
-		return checkStream(m.Arguments)
+	if kind == topology.Classic {
+		return nil
 	}
-	if _, ok := m.Arguments.Get("x-dead-letter-routing-key"); ok {
-		if _, ok := m.Arguments.Get("x-dead-letter-exchange"); !ok {
-			return invalidArg("x-dead-letter-routing-key", of, "routing_key_but_no_dlx_defined")
-		}
+	if err := lasting(m, kind, of); err != nil || kind != topology.Stream {
+		return err
+	}
+	return checkStream(m.Arguments)
+}
+
+// dead refuses what is said of dead letters and cannot be followed.
+func dead(args wire.Table, of Subject) error {
+	exchange, to := args.Get("x-dead-letter-exchange")
+	if _, named := exchange.Text(); to && !named {
+		return noName("x-dead-letter-exchange", exchange, of)
+	}
+	if _, ok := args.Get("x-dead-letter-routing-key"); ok && !to {
+		return invalidArg("x-dead-letter-routing-key", of, "routing_key_but_no_dlx_defined")
 	}
 	return nil
+}
+
+// lasting refuses properties that quorum queues and streams cannot have.
+func lasting(m *wire.QueueDeclare, kind string, of Subject) error {
+	var bad string
+	switch {
+	case m.Queue == "":
+		return wire.Errorf(wire.PreconditionFailed,
+			"Cannot declare a server-named queue for type rabbit_%s_queue", kind)
+	case m.Exclusive:
+		bad = "exclusive-owner"
+	case !m.Durable:
+		bad = "non-durable"
+	case m.AutoDelete:
+		bad = "auto-delete"
+	default:
+		return nil
+	}
+	return wire.Errorf(wire.PreconditionFailed, "invalid property '%s' for %s", bad, of)
 }
 
 // SameQueue compares a declaration with the first one.
@@ -117,7 +131,7 @@ func checkStream(args wire.Table) error {
 			"Exceeded max value for x-stream-max-segment-size-bytes")
 	}
 	if n := Number(args, "x-stream-filter-size-bytes", 16); n < 16 || n > 255 {
-		return wire.Errorf(wire.PreconditionFailed, "Invalid value for x-stream-filter-size-bytes")
+		return wire.Errorf(wire.PreconditionFailed, "Invalid value for  x-stream-filter-size-bytes")
 	}
 	return nil
 }
@@ -129,4 +143,11 @@ func Number(args wire.Table, name string, otherwise int64) int64 {
 		return n
 	}
 	return otherwise
+}
+
+// Flag gives an argument that is a truth value, or false.
+func Flag(args wire.Table, name string) bool {
+	v, _ := args.Get(name)
+	b, _ := v.Bool()
+	return b
 }

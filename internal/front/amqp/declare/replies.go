@@ -13,6 +13,11 @@ type Subject struct{ Kind, Name, VHost string }
 
 func (s Subject) String() string { return s.Kind + " '" + s.Name + "' in vhost '" + s.VHost + "'" }
 
+// noName is the reply to an argument that names an exchange and is no string.
+func noName(arg string, v wire.Value, of Subject) error {
+	return wire.Errorf(wire.PreconditionFailed, "invalid type '%s' for arg '%s' in %s", v.TypeName(), arg, of)
+}
+
 // inequivalent is the reply to another value than the one declared first.
 func inequivalent(arg string, of Subject, received, current string) error {
 	return wire.Errorf(wire.PreconditionFailed,

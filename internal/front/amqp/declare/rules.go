@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"trine/internal/front/amqp/letter"
 	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
 )
@@ -19,8 +20,8 @@ type rule struct {
 }
 
 var rules = []rule{
-	{"x-expires", positive, "cq"},
-	{"x-message-ttl", natural, "cq"},
+	{"x-expires", lease, "cq"},
+	{"x-message-ttl", lifetime, "cq"},
 	{"x-dead-letter-exchange", text, "cq"},
 	{"x-dead-letter-routing-key", text, "cq"},
 	{"x-dead-letter-strategy", oneOf("invalid_dlx_strategy", "at-most-once", "at-least-once"), "q"},
@@ -28,16 +29,16 @@ var rules = []rule{
 	{"x-max-length-bytes", natural, "cqs"},
 	{"x-max-priority", level, "c"},
 	{"x-overflow", oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx"), "cq"},
-	{"x-queue-mode", oneOf("invalid_queue_mode", "default", "lazy"), "c"},
-	{"x-queue-version", natural, "c"},
+	{"x-queue-mode", queueMode, "c"},
+	{"x-queue-version", version, "c"},
 	{"x-single-active-consumer", boolean, "cq"},
-	{"x-delivery-limit", integer, "q"},
-	{"x-topology.Quorum-initial-group-size", positive, "q"},
+	{"x-delivery-limit", anything, "q"},
+	{"x-quorum-initial-group-size", positive, "q"},
 	{"x-max-age", maxAge, "s"},
 	{"x-stream-max-segment-size-bytes", natural, "s"},
 	{"x-stream-filter-size-bytes", natural, "s"},
 	{"x-initial-cluster-size", positive, "s"},
-	{"x-queue-leader-locator", oneOf("invalid_queue_leader_locator", "client-local", "balanced",
+	{"x-queue-leader-locator", oneOf("invalid_queue_locator_arg", "client-local", "balanced",
 		"least-leaders", "random"), "cqs"},
 	{"x-queue-master-locator", oneOf("invalid_queue_master_locator", "client-local", "min-masters",
 		"random"), "c"},
@@ -116,6 +117,45 @@ func natural(v wire.Value) string {
 	return ""
 }
 
+// lifetime is a time to live in milliseconds, lease one that is not over at once.
+func lifetime(v wire.Value) string {
+	if why := natural(v); why != "" {
+		return why
+	}
+	if n, _ := v.Int(); n > letter.ExpiryMsMax {
+		return fmt.Sprintf("{value_too_large,%d}", n)
+	}
+	return ""
+}
+
+func lease(v wire.Value) string {
+	if why := lifetime(v); why != "" {
+		return why
+	}
+	return positive(v)
+}
+
+func queueMode(v wire.Value) string {
+	b, ok := v.Text()
+	switch {
+	case !ok:
+		return text(v)
+	case string(b) == "default", string(b) == "lazy":
+		return ""
+	}
+	return fmt.Sprintf("\"unsupported queue mode '%s'\"", b)
+}
+
+func version(v wire.Value) string {
+	if why := natural(v); why != "" {
+		return why
+	}
+	if n, _ := v.Int(); n != 1 && n != 2 {
+		return fmt.Sprintf("\"unsupported queue version '%d'\"", n)
+	}
+	return ""
+}
+
 func positive(v wire.Value) string {
 	if why := natural(v); why != "" {
 		return why
@@ -183,7 +223,9 @@ func streamOffset(v wire.Value) string {
 
 // erlang gives a value as RabbitMQ's replies print it where they do not know its type.
 func erlang(v wire.Value) string {
-	if _, ok := v.Text(); ok {
+	if b, ok := v.Text(); ok && len(b) == 0 {
+		return "<<>>"
+	} else if ok {
 		return "<<\"" + v.String() + "\">>"
 	}
 	return v.String()

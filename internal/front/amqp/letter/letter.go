@@ -123,7 +123,7 @@ func Expiration(b []byte) (ms int64, err *wire.Error) {
 			b, n)
 	case n > ExpiryMsMax:
 		return 0, wire.Errorf(wire.PreconditionFailed,
-			"invalid expiration '%s': {value_too_big,%d}", b, n)
+			"invalid expiration '%s': {value_too_large,%d}", b, n)
 	}
 	return n, nil
 }

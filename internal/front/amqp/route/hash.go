@@ -97,6 +97,8 @@ const WeightMax = 10_000
 func Weight(key string) (n int64, why string) {
 	n, err := strconv.ParseInt(key, 10, 64)
 	switch {
+	case key == "":
+		return 0, "The binding key must be an integer: <<>>"
 	case err != nil:
 		return 0, "The binding key must be an integer: <<\"" + key + "\">>"
 	case n < 1:

@@ -1,6 +1,10 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+)
 
 // The types of frames.
 const (
@@ -26,30 +30,67 @@ type Frame struct {
 }
 
 // Cut takes the frame at the start of b. n is its length, or 0 where b does not
-// hold it whole. A payload may have payloadMax bytes.
+// hold it whole. A payload may have payloadMax bytes: the size agreed on, so 8 more than
+// it should, for many clients count wrongly.
 func Cut(b []byte, payloadMax int) (f Frame, n int, err error) {
 	if len(b) < 7 {
 		return f, 0, nil
 	}
 	f.Type, f.Channel = b[0], binary.BigEndian.Uint16(b[1:])
 	size := binary.BigEndian.Uint32(b[3:])
-	switch {
-	case f.Type != FrameMethod && f.Type != FrameHeader && f.Type != FrameBody &&
-		f.Type != FrameHeartbeat:
-		return f, 0, errorf(FrameError, "unknown frame type %d", f.Type)
-	case uint64(size) > uint64(payloadMax):
-		return f, 0, errorf(FrameError, "frame of %d bytes is larger than the %d agreed on",
-			size, payloadMax)
+	if uint64(size) > uint64(payloadMax) {
+		return f, 0, f.wrong(fmt.Sprintf("{frame_too_large,%d,%d}", size, payloadMax-FrameOverhead))
 	}
 	n = int(size) + FrameOverhead
 	if len(b) < n {
 		return f, 0, nil
 	}
-	if b[n-1] != FrameEnd {
-		return f, 0, errorf(FrameError, "invalid frame end marker %d", b[n-1])
-	}
 	f.Payload = b[7 : n-1 : n-1]
+	if b[n-1] != FrameEnd {
+		return f, 0, f.wrong(fmt.Sprintf("{invalid_frame_end_marker,%d}", b[n-1]))
+	}
 	return f, n, nil
+}
+
+// Check says whether a frame is of a known type and has what that must have.
+func (f Frame) Check() *Error {
+	switch n := len(f.Payload); {
+	case f.Type == FrameMethod && n >= 4, f.Type == FrameHeader && n >= 12, f.Type == FrameBody,
+		f.Type == FrameHeartbeat && n == 0:
+		return nil
+	}
+	return f.wrong("unknown_frame")
+}
+
+// wrong and Unexpected are RabbitMQ's replies to frames that are none, and to those at the
+// wrong time.
+func (f Frame) wrong(why string) *Error {
+	return errorf(FrameError, "type %d, %s: %s", f.Type, snippet(f.Payload), why)
+}
+
+// Unexpected is the reply to a frame that may not come now.
+func (f Frame) Unexpected() *Error {
+	return errorf(UnexpectedFrame, "type %d, %s", f.Type, snippet(f.Payload))
+}
+
+// snippet shows a payload's beginning as Erlang would.
+func snippet(b []byte) string {
+	what := "all octets = "
+	if len(b) > 16 {
+		what, b = "first 16 octets = ", b[:16]
+	}
+	text := len(b) > 0
+	for _, c := range b {
+		text = text && c >= ' ' && c <= '~'
+	}
+	if text {
+		return what + "<<\"" + strings.NewReplacer("\\", "\\\\", "\"", "\\\"").Replace(string(b)) + "\">>"
+	}
+	list := make([]string, len(b))
+	for i, c := range b {
+		list[i] = fmt.Sprint(c)
+	}
+	return what + "<<" + strings.Join(list, ",") + ">>"
 }
 
 // AppendFrame appends a whole frame.

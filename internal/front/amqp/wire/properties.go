@@ -124,6 +124,7 @@ func (f *Fields) Append(dst []byte) Properties {
 // Header is a content header.
 type Header struct {
 	Class    uint16
+	Weight   uint16 // must be 0
 	BodySize uint64
 	Raw      Properties
 }
@@ -133,7 +134,7 @@ func ParseHeader(payload []byte, f *Fields) (Header, error) {
 	if len(payload) < 14 {
 		return Header{}, errorf(FrameError, "content header of %d bytes", len(payload))
 	}
-	h := Header{Class: binary.BigEndian.Uint16(payload),
+	h := Header{Class: binary.BigEndian.Uint16(payload), Weight: binary.BigEndian.Uint16(payload[2:]),
 		BodySize: binary.BigEndian.Uint64(payload[4:])}
 	n, err := f.Read(payload[12:])
 	if err != nil {
