@@ -18,6 +18,7 @@ import (
 	"trine/internal/core"
 	"trine/internal/front"
 	"trine/internal/front/amqp/access"
+	"trine/internal/front/amqp/onward"
 	"trine/internal/front/amqp/tally"
 	"trine/internal/front/amqp/topology"
 )
@@ -44,7 +45,7 @@ type Front struct {
 	log  *slog.Logger
 
 	lastConsumer atomic.Uint64
-	draws        draws
+	onward       onward.Router
 	cramped      atomic.Pointer[crampedNodes]
 
 	counts counts
@@ -89,11 +90,12 @@ func New(c front.Core, o Options) *Front {
 	f := &Front{core: c, o: o, view: topology.NewView(), log: o.Log, conns: map[*conn]struct{}{},
 		tally: tally.New(topology.CountKey(c.Self().Node))}
 	f.view.Here = c.Self().Node
-	f.draws.seed(o.Rand)
+	f.onward.Core, f.onward.View, f.onward.Clock, f.onward.Log = c, f.view, o.Clock, o.Log
+	f.onward.Draws.Seed(o.Rand)
 	o.Gate.OnUser(f.userChanged)
 	c.Cluster().Watch(topology.DocumentPrefix, f.documents)
 	c.Streams().Watch(topology.DocumentPrefix, f.streamChanged)
-	c.OnForward(topology.DocumentPrefix, f.forward)
+	c.OnForward(topology.DocumentPrefix, f.onward.Forward)
 	return f
 }
 

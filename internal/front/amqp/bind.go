@@ -170,12 +170,29 @@ func (ch *channel) bindNow(r *bindRequest) error {
 			return ch.whenSure(r.id, func() error { return ch.bindNow(r) })
 		}
 		if x.Kind == route.RecentHistory {
-			ch.catchUp(x, q, to, r)
-			return nil
+			return ch.catchUp(x, q, to, r)
 		}
 		r.ok()
 		return nil
 	})
+	return nil
+}
+
+// catchUp gives what x kept to what was bound to it just now, before it is answered.
+func (ch *channel) catchUp(x *exchange, q *queue, to *exchange, r *bindRequest) error {
+	c := ch.c
+	resume := ch.await(r.id)
+	done := func(err error) {
+		resume(func() error {
+			if err != nil {
+				c.f.log.Warn("recent messages are missing in what was bound", "front", "amqp",
+					"vhost", c.vhost, "exchange", x.Name, "err", err)
+			}
+			r.ok()
+			return nil
+		})
+	}
+	c.f.onward.CatchUp(c.vhost, x, q, to, done)
 	return nil
 }
 

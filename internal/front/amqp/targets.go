@@ -3,6 +3,7 @@ package amqp
 import (
 	"bytes"
 
+	"trine/internal/core"
 	"trine/internal/front/amqp/letter"
 	"trine/internal/front/amqp/route"
 	"trine/internal/front/amqp/topology"
@@ -62,11 +63,22 @@ func (ch *channel) targets(p *publication, x *exchange) (topology.Resolved, erro
 
 // resolve asks the view where the channel's message goes.
 func (ch *channel) resolve(x *exchange) topology.Resolved {
-	ch.message.Draw = ch.c.f.draws.next()
+	ch.message.Draw = ch.c.f.onward.Draws.Next()
 	return ch.c.f.view.Resolve(ch.c.vhost, x, &ch.message, &ch.resolver)
 }
 
 func (rs *routes) keepLast(qs []*queue) {
 	rs.last, rs.name = rs.name, rs.last
 	rs.lastOf, rs.hasLast = qs, true
+}
+
+// kept makes the record of a message that an exchange keeps itself: with all that was
+// said of where it goes, since it is routed later.
+func (ch *channel) kept(p *publication, kind topology.StoreKind) core.Record {
+	r := ch.c.slab.Record(p.now.Wall, p.exchange, p.key, p.props, p.fields, p.body)
+	r.Expires, r.Priority = 0, 0
+	if kind == topology.Delays {
+		r.Expires = p.now.Wall + core.Stamp(route.Delay(p.fields.Headers))
+	}
+	return r
 }

@@ -142,7 +142,7 @@ func (c *conn) Appended(token uint64, a core.Appended, err error) {
 		c.confirmed(g, stored(err))
 	}
 	if err == nil && g.queue.Store == topology.History {
-		c.f.trimHistory(g.queue, a)
+		c.f.onward.TrimHistory(g.queue, a)
 	}
 	c.outcome(g)
 }

@@ -1,18 +1,32 @@
-package amqp
+// Package onward moves messages that no client holds: dead letters, what an exchange has
+// delayed, and what it remembers for those who are bound to it later. All of it happens on
+// the node that leads the stream in question, at least once.
+package onward
 
 import (
 	"errors"
+	"log/slog"
 	"sync"
 
 	"trine/internal/core"
+	"trine/internal/front"
 	"trine/internal/front/amqp/letter"
 	"trine/internal/front/amqp/route"
 	"trine/internal/front/amqp/topology"
 )
 
-// forward routes what a queue gives up, on the node that leads it.
-func (f *Front) forward(fw core.Forward, done func(error)) {
-	f.core.Cluster().Sync(func(err error) {
+// Router moves messages on one node.
+type Router struct {
+	Core  front.Core
+	View  *topology.View
+	Draws Draws
+	Clock func() core.Now
+	Log   *slog.Logger
+}
+
+// Forward routes what a queue gives up, on the node that leads it.
+func (f *Router) Forward(fw core.Forward, done func(error)) {
+	f.Core.Cluster().Sync(func(err error) {
 		if err != nil {
 			done(err)
 			return
@@ -21,7 +35,7 @@ func (f *Front) forward(fw core.Forward, done func(error)) {
 	})
 }
 
-func (f *Front) forwardNow(fw core.Forward, done func(error)) {
+func (f *Router) forwardNow(fw core.Forward, done func(error)) {
 	if vhost, exchange, ok := topology.DelayedFrom(fw.Stream); ok {
 		f.undelay(vhost, exchange, &fw, done)
 		return
@@ -32,13 +46,13 @@ func (f *Front) forwardNow(fw core.Forward, done func(error)) {
 		done(nil)
 		return
 	}
-	x := f.view.Exchange(vhost, to.Exchange)
+	x := f.View.Exchange(vhost, to.Exchange)
 	if x == nil { // silently, as the reader of x-dead-letter-exchange expects
 		done(nil)
 		return
 	}
 	m := letter.Of(&fw.Record, name)
-	d := letter.Bury(f.o.Clock().Wall, &fw, &m, name, to.Key)
+	d := letter.Bury(f.Clock().Wall, &fw, &m, name, to.Key)
 	queues, stores := f.deadTargets(vhost, x, d)
 	if len(queues)+len(stores) == 0 {
 		done(nil)
@@ -52,7 +66,7 @@ func (f *Front) forwardNow(fw core.Forward, done func(error)) {
 	}
 	for _, q := range stores {
 		if r.Expires = 0; q.Store == topology.Delays {
-			r.Expires = f.o.Clock().Wall + core.Stamp(route.Delay(d.Fields.Headers))
+			r.Expires = f.Clock().Wall + core.Stamp(route.Delay(d.Fields.Headers))
 		}
 		p.add(q, r)
 	}
@@ -70,15 +84,15 @@ type posting struct {
 	done  func(error)
 }
 
-func (p *posting) add(q *queue, r core.Record) {
+func (p *posting) add(q *topology.Queue, r core.Record) {
 	p.as = append(p.as, core.Append{Stream: q.Stream.ID, Ack: core.AckCommit,
 		Records: []core.Record{r}, To: p})
 }
 
 // post appends all that was added: at least one.
-func (p *posting) post(f *Front) {
+func (p *posting) post(f *Router) {
 	p.left = len(p.as)
-	f.core.Log().Append(p.as)
+	f.Core.Log().Append(p.as)
 }
 
 // atLimit says that a queue refuses what is above its limit.
@@ -89,7 +103,7 @@ func atLimit(err error) bool {
 
 func (p *posting) Appended(_ uint64, _ core.Appended, err error) {
 	p.mu.Lock()
-	if !stored(err) && !(p.drops && atLimit(err)) {
+	if err != nil && core.KindOf(err) != core.NotExist && !(p.drops && atLimit(err)) {
 		p.err = err
 	}
 	p.left--
@@ -102,10 +116,10 @@ func (p *posting) Appended(_ uint64, _ core.Appended, err error) {
 
 // deadTargets gives where a dead letter goes, without the queues that it would come
 // round to for ever: a queue that it died in before, with no rejection since.
-func (f *Front) deadTargets(vhost string, x *exchange, d *letter.Buried) (queues, stores []*queue) {
+func (f *Router) deadTargets(vhost string, x *topology.Exchange, d *letter.Buried) (queues, stores []*topology.Queue) {
 	var s topology.Resolver
-	m := &route.Message{Key: d.Key, More: d.More, Fields: &d.Fields, Draw: f.draws.next()}
-	to := f.view.Resolve(vhost, x, m, &s)
+	m := &route.Message{Key: d.Key, More: d.More, Fields: &d.Fields, Draw: f.Draws.Next()}
+	to := f.View.Resolve(vhost, x, m, &s)
 	for _, q := range to.Queues {
 		if !d.Cycles(q.Name) {
 			queues = append(queues, q)

@@ -1,4 +1,4 @@
-package amqp
+package onward
 
 import (
 	"encoding/binary"
@@ -9,11 +9,12 @@ import (
 	"trine/internal/front/amqp/route"
 )
 
-// draws gives random numbers to exchanges that route by chance: as many sequences as
+// Draws gives random numbers to exchanges that route by chance: as many sequences as
 // there are connections would cost more than one that all share.
-type draws struct{ last atomic.Uint64 }
+type Draws struct{ last atomic.Uint64 }
 
-func (d *draws) seed(r io.Reader) {
+// Seed begins the numbers.
+func (d *Draws) Seed(r io.Reader) {
 	var b [8]byte
 	if _, err := io.ReadFull(r, b[:]); err != nil {
 		panic(fmt.Sprintf("draw a seed: %v", err)) // crypto/rand does not fail
@@ -21,4 +22,5 @@ func (d *draws) seed(r io.Reader) {
 	d.last.Store(binary.BigEndian.Uint64(b[:]))
 }
 
-func (d *draws) next() uint64 { return route.Mix(d.last.Add(0x9e3779b97f4a7c15)) }
+// Next gives one.
+func (d *Draws) Next() uint64 { return route.Mix(d.last.Add(0x9e3779b97f4a7c15)) }

@@ -1,4 +1,4 @@
-package amqp
+package onward
 
 import (
 	"trine/internal/core"
@@ -8,21 +8,10 @@ import (
 	"trine/internal/front/amqp/wire"
 )
 
-// kept makes the record of a message that an exchange keeps itself: with all that was
-// said of where it goes, since it is routed later.
-func (ch *channel) kept(p *publication, kind topology.StoreKind) core.Record {
-	r := ch.c.slab.Record(p.now.Wall, p.exchange, p.key, p.props, p.fields, p.body)
-	r.Expires, r.Priority = 0, 0
-	if kind == topology.Delays {
-		r.Expires = p.now.Wall + core.Stamp(route.Delay(p.fields.Headers))
-	}
-	return r
-}
-
 // undelay routes a message whose delay is over, from the exchange that delayed it on,
 // on the node that leads the exchange's delays. done says that it may be forgotten.
-func (f *Front) undelay(vhost, exchange string, fw *core.Forward, done func(error)) {
-	x := f.view.Exchange(vhost, exchange)
+func (f *Router) undelay(vhost, exchange string, fw *core.Forward, done func(error)) {
+	x := f.View.Exchange(vhost, exchange)
 	if x == nil { // what it delayed goes with it
 		done(nil)
 		return
@@ -30,18 +19,18 @@ func (f *Front) undelay(vhost, exchange string, fw *core.Forward, done func(erro
 	m := letter.Of(&fw.Record, exchange)
 	var fields wire.Fields
 	if _, err := fields.Read(m.Props); err != nil {
-		f.log.Error("a delayed message is dropped: nobody can read it", "front", "amqp", "vhost", vhost,
+		f.Log.Error("a delayed message is dropped: nobody can read it", "front", "amqp", "vhost", vhost,
 			"exchange", exchange, "err", err)
 		done(nil)
 		return
 	}
 	fields.Headers = route.Undelayed(fields.Headers)
 	more, _ := letter.Copies(fields.Headers) // checked when it arrived
-	to := f.view.Resolve(vhost, x, &route.Message{Key: m.Key, More: more, Fields: &fields,
-		Draw: f.draws.next()}, &topology.Resolver{})
+	to := f.View.Resolve(vhost, x, &route.Message{Key: m.Key, More: more, Fields: &fields,
+		Draw: f.Draws.Next()}, &topology.Resolver{})
 	props := fields.Append(nil)
 	p := &posting{drops: true, done: done}
-	r := (&letter.Slab{}).Record(f.o.Clock().Wall, m.Exchange, m.Key, letter.WithoutBCC(props, &fields), &fields, m.Body)
+	r := (&letter.Slab{}).Record(f.Clock().Wall, m.Exchange, m.Key, letter.WithoutBCC(props, &fields), &fields, m.Body)
 	r.Headers[0].Value[0] = letter.Version(&fw.Record)
 	for _, q := range to.Queues {
 		p.add(q, r)

@@ -1,4 +1,4 @@
-package amqp
+package onward
 
 import (
 	"trine/internal/core"
@@ -12,37 +12,28 @@ import (
 // historyBytes is how much of a history is read at a time.
 const historyBytes = 1 << 20
 
-// catchUp gives what an exchange kept to a queue, or to another exchange's queues, that
-// was bound to it just now: the oldest first, before the binding is answered.
-func (ch *channel) catchUp(x *exchange, q *queue, to *exchange, r *bindRequest) {
-	store := ch.c.f.view.Store(topology.History, ch.c.vhost, x.Name)
+// CatchUp gives what an exchange kept to a queue, or to another exchange's queues: the
+// oldest first. One of queue and to is nil.
+func (f *Router) CatchUp(vhost string, x *topology.Exchange, queue *topology.Queue,
+	to *topology.Exchange, done func(error)) {
+	store := f.View.Store(topology.History, vhost, x.Name)
 	if store == nil {
-		r.ok()
+		done(nil)
 		return
 	}
-	resume := ch.await(r.id)
-	h := &historian{f: ch.c.f, vhost: ch.c.vhost, store: store, most: x.HistoryLength(), queue: q, to: to,
-		done: func(err error) {
-			resume(func() error {
-				if err != nil {
-					ch.c.f.log.Warn("recent messages are missing in what was bound", "front", "amqp",
-						"vhost", ch.c.vhost, "exchange", x.Name, "err", err)
-				}
-				r.ok()
-				return nil
-			})
-		}}
+	h := &historian{f: f, vhost: vhost, store: store, most: x.HistoryLength(), queue: queue, to: to,
+		done: done}
 	h.begin()
 }
 
 // historian reads a history's last messages and appends them where they are wanted.
 type historian struct {
-	f     *Front
+	f     *Router
 	vhost string
-	store *queue
+	store *topology.Queue
 	most  int64
-	queue *queue // where they go: one of the two
-	to    *exchange
+	queue *topology.Queue // where they go: one of the two
+	to    *topology.Exchange
 	done  func(error)
 
 	end core.Offset
@@ -50,7 +41,7 @@ type historian struct {
 }
 
 func (h *historian) begin() {
-	h.f.core.Log().Find(core.Find{Stream: h.store.Stream.ID, Kind: core.FindEnd},
+	h.f.Core.Log().Find(core.Find{Stream: h.store.Stream.ID, Kind: core.FindEnd},
 		func(at core.Found, err error) {
 			if err != nil || at.Offset <= 0 {
 				h.done(err)
@@ -66,7 +57,7 @@ func (h *historian) read(from core.Offset) {
 		h.deliver()
 		return
 	}
-	h.f.core.Log().Read(core.Read{Parts: []core.ReadPart{{Stream: h.store.Stream.ID, From: from,
+	h.f.Core.Log().Read(core.Read{Parts: []core.ReadPart{{Stream: h.store.Stream.ID, From: from,
 		BytesMax: historyBytes}}, BytesMax: historyBytes}, func(as []core.ReadAnswer) {
 		a := &as[0]
 		switch {
@@ -99,18 +90,18 @@ func (h *historian) read(from core.Offset) {
 // deliver appends what was read, in order.
 func (h *historian) deliver() {
 	p := &posting{drops: true, done: h.done}
-	now, s := h.f.o.Clock().Wall, &letter.Slab{}
+	now, s := h.f.Clock().Wall, &letter.Slab{}
 	for i := range h.all {
 		m := letter.Of(&h.all[i], h.store.Name)
 		var f wire.Fields
 		if _, err := f.Read(m.Props); err != nil {
 			continue
 		}
-		queues := []*queue{h.queue}
+		queues := []*topology.Queue{h.queue}
 		if h.to != nil {
 			more, _ := letter.Copies(f.Headers)
-			queues = h.f.view.Resolve(h.vhost, h.to, &route.Message{Key: m.Key, More: more, Fields: &f,
-				Draw: h.f.draws.next()}, &topology.Resolver{}).Queues
+			queues = h.f.View.Resolve(h.vhost, h.to, &route.Message{Key: m.Key, More: more, Fields: &f,
+				Draw: h.f.Draws.Next()}, &topology.Resolver{}).Queues
 		}
 		r := s.Record(now, m.Exchange, m.Key, letter.WithoutBCC(m.Props, &f), &f, m.Body)
 		for _, q := range queues {
@@ -124,14 +115,14 @@ func (h *historian) deliver() {
 	p.post(h.f)
 }
 
-// trimHistory lets go of what an exchange need not keep any more, now and then.
-func (f *Front) trimHistory(store *queue, a core.Appended) {
-	x := f.view.Exchange(store.VHost, store.Name)
+// TrimHistory lets go of what an exchange need not keep any more, now and then.
+func (f *Router) TrimHistory(store *topology.Queue, a core.Appended) {
+	x := f.View.Exchange(store.VHost, store.Name)
 	if x == nil || a.Base < 0 {
 		return
 	}
 	most := core.Offset(x.HistoryLength())
 	if before := a.Base - most; before-a.Start > 2*most+256 {
-		f.core.Log().Trim(core.Trim{Stream: store.Stream.ID, Before: before}, func(core.Offset, error) {})
+		f.Core.Log().Trim(core.Trim{Stream: store.Stream.ID, Before: before}, func(core.Offset, error) {})
 	}
 }
