@@ -101,16 +101,24 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.peer(w, r) {
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, bodyMax)
+	r.Body = http.MaxBytesReader(w, r.Body, bodyMaxOf(r))
 	v, err := s.serve(r)
 	var f *failure
 	var t *trouble
 	var l *located
+	var m *moved
 	switch {
 	case err == nil:
+		if d, ok := v.(*download); ok {
+			w.Header().Set("Content-Disposition", "attachment; filename="+d.name)
+			v = d.v
+		}
 		answer(w, http.StatusOK, v)
 	case errors.As(err, &t):
-		answer(w, t.status, t.body)
+		answer(w, t.Status, t.Body)
+	case errors.As(err, &m):
+		w.Header().Set("Location", m.to)
+		w.WriteHeader(http.StatusSeeOther)
 	case errors.As(err, &l):
 		w.Header().Set("Location", l.at)
 		w.WriteHeader(http.StatusCreated)

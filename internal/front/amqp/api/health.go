@@ -52,7 +52,7 @@ func ill(reason string, more object) (any, error) {
 	for k, v := range more {
 		o[k] = v
 	}
-	return nil, &trouble{http.StatusServiceUnavailable, o}
+	return nil, &trouble{Status: http.StatusServiceUnavailable, Body: o}
 }
 
 // alarms tells of disks that have hardly room: the only alarm there is. A node whose

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"trine/internal/front/amqp/api/form"
 	"trine/internal/front/amqp/topology"
-	"trine/internal/front/gate"
 )
 
 // limitRoutes are the paths of this file.
@@ -20,11 +20,8 @@ var limitRoutes = []route{
 	{"DELETE", "user-limits/*/*", administrators, false, (*server).limitUser},
 }
 
-// The limits by name.
-var (
-	hostLimits = []string{topology.ConnectionsMax, topology.QueuesMax}
-	userLimits = []string{gate.ConnectionsMax, gate.ChannelsMax}
-)
+// hostLimits are those that a virtual host may have.
+var hostLimits = []string{topology.ConnectionsMax, topology.QueuesMax}
 
 func (s *server) hostLimitsAll(c *call) (any, error) {
 	all := []object{}
@@ -104,7 +101,7 @@ func (s *server) limitUser(c *call) (any, error) {
 	} else if !there {
 		return nil, bad([]any{"no_such_user", user})
 	}
-	if o != nil && !slices.Contains(userLimits, name) {
+	if o != nil && !slices.Contains(form.UserLimits, name) {
 		return nil, bad(fmt.Sprintf("Unrecognised terms [{<<%q>>,%s}] in user-limits", name,
 			erlang(o["value"])))
 	}

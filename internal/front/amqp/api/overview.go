@@ -23,8 +23,6 @@ var overviewRoutes = []route{
 	{"POST", "rebalance/queues", administrators, false, (*server).rebalance},
 }
 
-type object = map[string]any
-
 func address(hostPort string) net.Addr {
 	a, err := netip.ParseAddrPort(hostPort)
 	if err != nil {

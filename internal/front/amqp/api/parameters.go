@@ -18,8 +18,8 @@ var parameterRoutes = []route{
 	{"DELETE", "parameters/*/*/*", policymakers, false, (*server).clearParameter},
 	{"GET", "global-parameters", policymakers, false, (*server).globals},
 	{"GET", "global-parameters/*", policymakers, false, (*server).global},
-	{"PUT", "global-parameters/*", administrators, false, (*server).putGlobal},
-	{"DELETE", "global-parameters/*", administrators, false, (*server).clearGlobal},
+	{"PUT", "global-parameters/*", policymakers, false, (*server).putGlobal},
+	{"DELETE", "global-parameters/*", policymakers, false, (*server).clearGlobal},
 }
 
 // components are the parts of RabbitMQ that take parameters.
@@ -58,7 +58,7 @@ func (s *server) entered(c *call, host string) error {
 		return notFound("vhost_not_found")
 	}
 	if !c.is(administrators) && !s.enters(c, host) {
-		return &failure{401, "User not authorised to access virtual host"}
+		return mayNot("User not authorised to access virtual host")
 	}
 	return nil
 }

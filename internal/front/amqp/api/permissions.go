@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"trine/internal/core"
+	"trine/internal/front/amqp/api/form"
 	"trine/internal/front/gate"
 )
 
@@ -22,11 +23,6 @@ var permissionRoutes = []route{
 	{"GET", "vhosts/*/topic-permissions", administrators, true, (*server).topicsOfHost},
 }
 
-func grantObject(g gate.Grant) object {
-	return object{"user": g.User, "vhost": g.Tenant, "configure": g.Configure, "write": g.Write,
-		"read": g.Read}
-}
-
 // grants lists the permissions that pick names.
 func (s *server) grants(pick func(gate.Grant) bool) ([]object, error) {
 	known, err := s.known()
@@ -36,7 +32,7 @@ func (s *server) grants(pick func(gate.Grant) bool) ([]object, error) {
 	all := []object{}
 	for _, g := range known.Grants() {
 		if pick(g) && s.f.View().HasHost(g.Tenant) {
-			all = append(all, grantObject(g))
+			all = append(all, form.OfPermission(g))
 		}
 	}
 	return all, nil
@@ -85,7 +81,7 @@ func (s *server) permission(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return grantObject(g), nil
+	return form.OfPermission(g), nil
 }
 
 // noneOf is the answer where the user or the virtual host of a permission is not there.
@@ -105,27 +101,11 @@ func (s *server) putPermission(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ch, err := permissionChange(c.arg(2), c.arg(1), o)
+	ch, err := form.Permission(c.arg(2), c.arg(1), o)
 	if err != nil {
 		return nil, err
 	}
 	return s.put(c, madeOr(there), ch)
-}
-
-// permissionChange makes a permission of what JSON says of it.
-func permissionChange(user, vhost string, o object) (core.Change, error) {
-	var p gate.Permission
-	for _, e := range []struct {
-		name string
-		to   *string
-	}{{"configure", &p.Configure}, {"write", &p.Write}, {"read", &p.Read}} {
-		text, ok := o[e.name].(string)
-		if !ok {
-			return core.Change{}, bad(e.name + " is no string")
-		}
-		*e.to = text
-	}
-	return invalid(gate.Permit(user, vhost, p))
 }
 
 func (s *server) removePermission(c *call) (any, error) {
@@ -139,11 +119,6 @@ func (s *server) removePermission(c *call) (any, error) {
 	return s.put(c, done, gate.Forbid(c.arg(2), c.arg(1)))
 }
 
-func topicObject(t gate.Topic) object {
-	return object{"user": t.User, "vhost": t.Tenant, "exchange": t.Exchange, "write": t.Write,
-		"read": t.Read}
-}
-
 // topicsOf lists the topic permissions that pick names.
 func (s *server) topicsOf(pick func(gate.Topic) bool) ([]object, error) {
 	known, err := s.known()
@@ -153,7 +128,7 @@ func (s *server) topicsOf(pick func(gate.Topic) bool) ([]object, error) {
 	all := []object{}
 	for _, t := range known.Topics() {
 		if pick(t) && s.f.View().HasHost(t.Tenant) {
-			all = append(all, topicObject(t))
+			all = append(all, form.OfTopic(t))
 		}
 	}
 	return all, nil
@@ -200,27 +175,11 @@ func (s *server) putTopic(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ch, err := topicChange(c.arg(2), c.arg(1), o)
+	ch, err := form.Topic(c.arg(2), c.arg(1), o)
 	if err != nil {
 		return nil, err
 	}
 	return s.put(c, madeOr(len(there) > 0), ch)
-}
-
-// topicChange makes a topic permission of what JSON says of it.
-func topicChange(user, vhost string, o object) (core.Change, error) {
-	t := gate.Topic{User: user, Tenant: vhost}
-	for _, e := range []struct {
-		name string
-		to   *string
-	}{{"exchange", &t.Exchange}, {"write", &t.Write}, {"read", &t.Read}} {
-		text, ok := o[e.name].(string)
-		if !ok {
-			return core.Change{}, bad(e.name + " is no string")
-		}
-		*e.to = text
-	}
-	return invalid(gate.PermitTopic(t))
 }
 
 // removeTopic takes away what a user was permitted with one exchange, or with all.

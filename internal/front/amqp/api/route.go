@@ -34,7 +34,7 @@ type route struct {
 // routes are all tables.
 var routes = slices.Concat(overviewRoutes, nodeRoutes, connectionRoutes, exchangeRoutes, queueRoutes,
 	bindingRoutes, policyRoutes, parameterRoutes, healthRoutes, featureRoutes, userRoutes,
-	permissionRoutes, hostRoutes, limitRoutes)
+	permissionRoutes, hostRoutes, limitRoutes, definitionRoutes)
 
 // call is one request: who asks, and the parts of its path behind /api/, unescaped.
 type call struct {

@@ -1,13 +1,11 @@
 package api
 
 import (
-	"crypto/rand"
-	"encoding/base64"
 	"net/http"
 	"slices"
-	"strings"
 
 	"trine/internal/core"
+	"trine/internal/front/amqp/api/form"
 	"trine/internal/front/gate"
 )
 
@@ -56,31 +54,10 @@ func madeOr(there bool) *failure {
 }
 
 func (s *server) whoami(c *call) (any, error) {
-	return object{"name": c.User, "tags": list0(c.account.Tags), "is_internal_user": true}, nil
+	return object{"name": c.User, "tags": form.List(c.account.Tags), "is_internal_user": true}, nil
 }
 
 func (s *server) authSettings(*call) (any, error) { return object{"oauth_enabled": false}, nil }
-
-// list0 is a list that is never null in JSON.
-func list0(s []string) []string {
-	if s == nil {
-		return []string{}
-	}
-	return s
-}
-
-func userObject(a gate.Account) object {
-	algorithm := a.Hash.Algorithm
-	if algorithm == "" {
-		algorithm = gate.Algorithms[0]
-	}
-	limits := object{}
-	for name, n := range a.Limits {
-		limits[name] = n
-	}
-	return object{"name": a.Name, "tags": list0(a.Tags), "limits": limits,
-		"hashing_algorithm": algorithm, "password_hash": base64.StdEncoding.EncodeToString(a.Hash.Salted)}
-}
 
 func (s *server) users(*call) (any, error) {
 	known, err := s.known()
@@ -89,7 +66,7 @@ func (s *server) users(*call) (any, error) {
 	}
 	all := []object{}
 	for _, a := range known.Accounts() {
-		all = append(all, userObject(a))
+		all = append(all, form.OfUser(a))
 	}
 	return all, nil
 }
@@ -103,7 +80,7 @@ func (s *server) usersWithout(*call) (any, error) {
 	all := []object{}
 	for _, a := range known.Accounts() {
 		if !slices.ContainsFunc(known.Grants(), func(g gate.Grant) bool { return g.User == a.Name }) {
-			all = append(all, userObject(a))
+			all = append(all, form.OfUser(a))
 		}
 	}
 	return all, nil
@@ -127,7 +104,7 @@ func (s *server) user(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return userObject(a), nil
+	return form.OfUser(a), nil
 }
 
 func (s *server) putUser(c *call) (any, error) {
@@ -140,92 +117,11 @@ func (s *server) putUser(c *call) (any, error) {
 		return nil, err
 	}
 	_, there := known.Account(c.arg(1))
-	ch, err := userChange(known, c.arg(1), o)
+	ch, err := form.User(known, c.arg(1), o)
 	if err != nil {
 		return nil, err
 	}
 	return s.put(c, madeOr(there), ch)
-}
-
-// userChange makes a user of what JSON says of it. Limits that it does not speak of
-// stay.
-func userChange(known *gate.Snapshot, name string, o object) (core.Change, error) {
-	a := gate.Account{Name: name}
-	before, _ := known.Account(name)
-	a.Limits = before.Limits
-	var err error
-	if a.Tags, err = tagsOf(o["tags"]); err != nil {
-		return core.Change{}, err
-	}
-	if limits, ok := o["limits"].(object); ok {
-		a.Limits = map[string]int{}
-		for k := range limits {
-			n, ok := number(limits, k)
-			if !ok || !slices.Contains(userLimits, k) {
-				return core.Change{}, bad("limit " + k + " of user " + name + " is not one")
-			}
-			a.Limits[k] = n
-		}
-	}
-	password, named := o["password"]
-	hash, hashed := o["password_hash"]
-	if named && hashed {
-		return core.Change{}, bad("both_password_and_password_hash_are_provided")
-	}
-	word, isText := password.(string)
-	if named && !isText {
-		return core.Change{}, bad("the password is no string")
-	}
-	if word != "" {
-		return invalid(gate.PutUser(a, word, rand.Reader))
-	}
-	if hashed {
-		text, isText := hash.(string)
-		a.Hash.Salted, err = base64.StdEncoding.DecodeString(text)
-		if !isText || err != nil {
-			return core.Change{}, bad([]any{"not_base64", hash})
-		}
-	}
-	if len(a.Hash.Salted) > 0 {
-		if a.Hash.Algorithm = text(o, "hashing_algorithm"); a.Hash.Algorithm == "" {
-			a.Hash.Algorithm = gate.Algorithms[0]
-		}
-	}
-	return invalid(gate.PutHashed(a))
-}
-
-// invalid gives an error that says what is wrong with a request.
-func invalid(ch core.Change, err error) (core.Change, error) {
-	if core.KindOf(err) == core.Invalid {
-		return ch, bad(err.Error())
-	}
-	return ch, err
-}
-
-// tagsOf reads tags as a list, or as words with commas between them.
-func tagsOf(v any) ([]string, error) {
-	tags := []string{}
-	switch v := v.(type) {
-	case nil:
-		return nil, bad("tags_not_present")
-	case string:
-		for t := range strings.SplitSeq(v, ",") {
-			if t = strings.TrimSpace(t); t != "" {
-				tags = append(tags, t)
-			}
-		}
-	case []any:
-		for _, e := range v {
-			t, ok := e.(string)
-			if !ok {
-				return nil, bad("a tag is no string")
-			}
-			tags = append(tags, t)
-		}
-	default:
-		return nil, bad("tags are neither a string nor a list of strings")
-	}
-	return tags, nil
 }
 
 func (s *server) removeUser(c *call) (any, error) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"trine/internal/core"
+	"trine/internal/front/amqp/api/form"
 	"trine/internal/front/amqp/topology"
 	"trine/internal/front/gate"
 )
@@ -27,7 +28,7 @@ func queueType(h topology.HostDoc) string {
 
 // hostMetadata is what RabbitMQ keeps of a virtual host beside its name.
 func hostMetadata(h topology.HostDoc) object {
-	return object{"description": h.Description, "tags": list0(h.Tags), "default_queue_type": queueType(h)}
+	return object{"description": h.Description, "tags": form.List(h.Tags), "default_queue_type": queueType(h)}
 }
 
 func (s *server) hostObject(h topology.Host) object {
@@ -38,7 +39,7 @@ func (s *server) hostObject(h topology.Host) object {
 		}
 	}
 	return object{"name": h.Name, "tracing": h.Tracing, "description": h.Description,
-		"tags": list0(h.Tags), "default_queue_type": queueType(h.HostDoc),
+		"tags": form.List(h.Tags), "default_queue_type": queueType(h.HostDoc),
 		"metadata": hostMetadata(h.HostDoc), "cluster_state": state}
 }
 
@@ -93,7 +94,7 @@ func (s *server) hostChanges(name string, o object, by string) ([]core.Change, e
 		d.Tracing = before.Tracing
 	}
 	if v, says := o["tags"]; says {
-		tags, err := tagsOf(v)
+		tags, err := form.Tags(v)
 		if err != nil {
 			return nil, err
 		}

@@ -31,7 +31,8 @@ import (
 // over its HTTP API, and compares the answers. To ask a real one again, fresh and
 // alone: TRINE_PEER=127.0.0.1:5672,127.0.0.1:15672 go test -run AccessIsAs -rewrite.
 func TestAccessIsAsInRabbitMQ(t *testing.T) {
-	for _, name := range []string{"users", "permissions", "topics", "vhosts", "limits"} {
+	for _, name := range []string{"users", "permissions", "topics", "vhosts", "limits", "parameters",
+		"definitions"} {
 		t.Run(name, func(t *testing.T) {
 			s := newStory(t)
 			datadriven.RunTest(t, "testdata/"+name+".txt", func(t *testing.T, d *datadriven.TestData) string {

@@ -59,6 +59,12 @@ func (v *View) RemoveHost(name string) []core.Change {
 	for _, p := range v.Policies(name) {
 		changes = append(changes, core.Change{Key: PolicyKey(name, p.Name)})
 	}
+	for _, p := range v.OperatorPolicies(name) {
+		changes = append(changes, core.Change{Key: OperatorKey(name, p.Name)})
+	}
+	for _, p := range v.Parameters(name, "") {
+		changes = append(changes, core.Change{Key: p.key()})
+	}
 	return changes
 }
 

@@ -1,4 +1,4 @@
-package api
+package form
 
 import (
 	"encoding/json"
@@ -12,20 +12,20 @@ import (
 	"trine/internal/front/amqp/wire"
 )
 
-// table makes a field table of a JSON object: whole numbers are 64 bits wide, as
+// Table makes a field table of a JSON object: whole numbers are 64 bits wide, as
 // RabbitMQ makes them.
-func table(v any) (wire.Table, error) {
+func Table(v any) (wire.Table, error) {
 	if v == nil {
 		return nil, nil
 	}
-	o, ok := v.(object)
+	o, ok := v.(Object)
 	if !ok {
-		return nil, bad("arguments must be an object")
+		return nil, Bad("arguments must be an object")
 	}
 	var t wire.Table
 	for _, k := range slices.Sorted(maps.Keys(o)) {
 		if len(k) > wire.ShortMax {
-			return nil, bad("the name of an argument is too long")
+			return nil, Bad("the name of an argument is too long")
 		}
 		w, err := value(o[k])
 		if err != nil {
@@ -34,7 +34,7 @@ func table(v any) (wire.Table, error) {
 		t = t.Put(k, w)
 	}
 	if err := t.Check(); err != nil {
-		return nil, bad(err.Text)
+		return nil, Bad(err.Text)
 	}
 	return t, nil
 }
@@ -57,7 +57,7 @@ func value(v any) (wire.Value, error) {
 		}
 		f, err := v.Float64()
 		if err != nil {
-			return wire.Value{}, bad("a number out of range")
+			return wire.Value{}, Bad("a number out of range")
 		}
 		return one(wire.Table(nil).PutDouble("v", f)), nil
 	case float64:
@@ -65,8 +65,8 @@ func value(v any) (wire.Value, error) {
 			return one(wire.Table(nil).PutInt("v", int64(v))), nil
 		}
 		return one(wire.Table(nil).PutDouble("v", v)), nil
-	case object:
-		t, err := table(v)
+	case Object:
+		t, err := Table(v)
 		return wire.Value{Type: wire.TypeTable, Raw: t}, err
 	case []any:
 		var a wire.Array
@@ -79,7 +79,7 @@ func value(v any) (wire.Value, error) {
 		}
 		return wire.Value{Type: wire.TypeArray, Raw: a}, nil
 	}
-	return wire.Value{}, bad("an argument of an unknown type")
+	return wire.Value{}, Bad("an argument of an unknown type")
 }
 
 // property is one of a message's properties, by its name in JSON.
@@ -103,8 +103,8 @@ var properties = []property{
 	{"cluster_id", wire.HasClusterID, func(f *wire.Fields) *[]byte { return &f.ClusterID }},
 }
 
-// fieldsOf reads a message's properties from JSON.
-func fieldsOf(o object) (wire.Properties, error) {
+// FieldsOf reads a message's properties from JSON.
+func FieldsOf(o Object) (wire.Properties, error) {
 	var f wire.Fields
 	for _, p := range properties {
 		v, ok := o[p.name]
@@ -113,37 +113,37 @@ func fieldsOf(o object) (wire.Properties, error) {
 		}
 		s := fmt.Sprint(v)
 		if len(s) > wire.ShortMax {
-			return nil, bad(p.name + " is too long")
+			return nil, Bad(p.name + " is too long")
 		}
 		f.Flags |= p.flag
 		*p.text(&f) = []byte(s)
 	}
 	if h, ok := o["headers"]; ok {
-		t, err := table(h)
+		t, err := Table(h)
 		if err != nil {
 			return nil, err
 		}
 		f.Flags, f.Headers = f.Flags|wire.HasHeaders, t
 	}
-	if n, ok := number(o, "delivery_mode"); ok {
+	if n, ok := Number(o, "delivery_mode"); ok {
 		f.Flags, f.DeliveryMode = f.Flags|wire.HasDeliveryMode, uint8(n)
 	}
-	if n, ok := number(o, "priority"); ok {
+	if n, ok := Number(o, "priority"); ok {
 		f.Flags, f.Priority = f.Flags|wire.HasPriority, uint8(n)
 	}
-	if n, ok := number(o, "timestamp"); ok {
+	if n, ok := Number(o, "timestamp"); ok {
 		f.Flags, f.Timestamp = f.Flags|wire.HasTimestamp, uint64(n)
 	}
 	return f.Append(nil), nil
 }
 
-// propertiesOf gives a message's properties for JSON.
-func propertiesOf(p wire.Properties) any {
+// PropertiesOf gives a message's properties for JSON.
+func PropertiesOf(p wire.Properties) any {
 	var f wire.Fields
 	if _, err := f.Read(p); err != nil || f.Flags == 0 {
 		return []any{} // RabbitMQ's empty list of pairs
 	}
-	o := object{}
+	o := Object{}
 	for _, p := range properties {
 		if f.Flags&p.flag != 0 {
 			o[p.name] = string(*p.text(&f))
@@ -164,8 +164,8 @@ func propertiesOf(p wire.Properties) any {
 	return o
 }
 
-// erlang shows a value as RabbitMQ's errors do.
-func erlang(v any) string {
+// Erlang shows a value as RabbitMQ's errors do.
+func Erlang(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "null"
@@ -176,13 +176,13 @@ func erlang(v any) string {
 	case []any:
 		parts := make([]string, len(v))
 		for i, e := range v {
-			parts[i] = erlang(e)
+			parts[i] = Erlang(e)
 		}
 		return "[" + strings.Join(parts, ",") + "]"
-	case object:
+	case Object:
 		parts := []string{}
 		for _, k := range slices.Sorted(maps.Keys(v)) {
-			parts = append(parts, fmt.Sprintf("{<<%q>>,%s}", k, erlang(v[k])))
+			parts = append(parts, fmt.Sprintf("{<<%q>>,%s}", k, Erlang(v[k])))
 		}
 		return "[" + strings.Join(parts, ",") + "]"
 	}
