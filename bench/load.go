@@ -60,6 +60,9 @@ type measured struct {
 	LoadAvg  float64 `json:"load_average"`
 	Others   float64 `json:"others_cpu,omitempty"` // of all processors: neither broker nor client
 	Messages int64   `json:"messages,omitempty"`
+	P50      float64 `json:"p50_ms,omitempty"` // end to end, from when a message was due
+	P99      float64 `json:"p99_ms,omitempty"`
+	Most     float64 `json:"most_ms,omitempty"`
 }
 
 // measure runs a row's load against a broker: warm-up, then the measured span.
@@ -97,8 +100,14 @@ func (c *cluster) measure(ctx context.Context, warm time.Duration) (m measured, 
 	return m, nil
 }
 
-// throughput measures in the order A B B A.
-func throughput(ctx context.Context, o *options, r *row) (out outcome, err error) {
+// throughput measures a row's load in the order A B B A.
+func throughput(ctx context.Context, o *options, r *row) (outcome, error) {
+	return inTurn(ctx, o, r, (*cluster).measure)
+}
+
+// inTurn measures in the order A B B A.
+func inTurn(ctx context.Context, o *options, r *row,
+	measure func(*cluster, context.Context, time.Duration) (measured, error)) (out outcome, err error) {
 	for _, turn := range []struct {
 		trine bool
 		times int
@@ -115,7 +124,7 @@ func throughput(ctx context.Context, o *options, r *row) (out outcome, err error
 			warm = o.warmPeer
 		}
 		for range turn.times {
-			m, err := c.measure(ctx, warm)
+			m, err := measure(c, ctx, warm)
 			warm = o.warm // it has compiled by now
 			if err != nil {
 				c.stop()

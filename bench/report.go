@@ -53,6 +53,7 @@ func cpuOf(m measured) float64     { return m.CPU }
 func rateOf(m measured) float64    { return m.Rate }
 func rssOf(m measured) float64     { return m.RSS }
 func secondsOf(m measured) float64 { return m.Seconds }
+func p99Of(m measured) float64     { return m.P99 }
 
 // main gives the figure that the row is about, with its unit.
 func (o *outcome) main() (func(measured) float64, string) {
@@ -61,6 +62,8 @@ func (o *outcome) main() (func(measured) float64, string) {
 		return rssOf, "MiB"
 	case "seconds":
 		return secondsOf, "s"
+	case "p99":
+		return p99Of, "ms"
 	}
 	return cpuOf, "us"
 }
