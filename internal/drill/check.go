@@ -29,6 +29,7 @@ type Verdict struct {
 type Window struct {
 	Quiet time.Duration `json:"quiet_ns"`
 	Fault time.Duration `json:"fault_ns"`
+	Away  time.Duration `json:"away_ns"` // when the broken node no longer took part: at a stop in order, later
 	Heal  time.Duration `json:"heal_ns"`
 	End   time.Duration `json:"end_ns"`
 }

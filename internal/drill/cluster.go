@@ -11,6 +11,7 @@ type Cluster interface {
 	Address(node int, service string) string // host:port of one of the services below
 	Signal(node int, s syscall.Signal)       // to its process
 	End(node int, s syscall.Signal)          // signals, and waits for the process to end
+	Gone(node int) bool                      // its process does not run
 	Start(node int) error                    // again, after End
 	Link(node int, s State) error            // all its connections to the others
 	Hold(node int, d time.Duration)          // delays what it sends to the others

@@ -109,6 +109,7 @@ func (s *series) one(ctx context.Context, i int) (in Injection, err error) {
 	}
 	heal := s.damage()
 	s.c.Hold(s.seats.target, 0)
+	in.Away = s.away(ctx, in.Fault)
 	s.stay(ctx, in.Fault)
 	in.Heal = s.now()
 	if err = errors.Join(err, heal()); err != nil {
@@ -210,6 +211,18 @@ func (s *series) damage() (heal func() error) {
 		}
 		return errors.Join(errs...)
 	}
+}
+
+// away waits for the end of a node that was asked to stop: until then it serves, and its
+// copies count.
+func (s *series) away(ctx context.Context, fault time.Duration) time.Duration {
+	if s.fault != "term" {
+		return fault
+	}
+	for !s.c.Gone(s.seats.target) && s.now() < fault+endMax && ctx.Err() == nil {
+		sleep(ctx, time.Millisecond)
+	}
+	return s.now()
 }
 
 // stay lasts as long as the fault does.

@@ -103,6 +103,8 @@ func (c *local) Signal(node int, s syscall.Signal) { c.procs[node].signal(s) }
 
 func (c *local) End(node int, s syscall.Signal) { c.procs[node].end(s, endMax) }
 
+func (c *local) Gone(node int) bool { return c.procs[node].gone() }
+
 func (c *local) Start(node int) error { return c.procs[node].start() }
 
 func (c *local) Link(node int, s State) error {

@@ -97,6 +97,13 @@ func (p *process) end(s syscall.Signal, max time.Duration) {
 	}
 }
 
+// gone says that it does not run.
+func (p *process) gone() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd == nil
+}
+
 // crashed says whether it ended without being asked since the last call.
 func (p *process) crashed() bool {
 	p.mu.Lock()

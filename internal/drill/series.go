@@ -215,12 +215,12 @@ func (t *track) judge(err error, crashed []int) Result {
 	return r
 }
 
-// below counts what was acknowledged while a copy was away: from a little after the
-// fault, for what was under way then, until the repair.
+// below counts what was acknowledged while a copy was away: from a little later, for what
+// was under way then, until the repair.
 func below(e Evidence, ws []Window) (n int) {
 	for _, at := range answered(e) {
 		for _, w := range ws {
-			if at > w.Fault+belowAfter && at < w.Heal {
+			if at > w.Away+belowAfter && at < w.Heal {
 				n++
 			}
 		}
