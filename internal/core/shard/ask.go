@@ -185,9 +185,11 @@ func (s *Shard) began(id core.StreamID, o core.Offset) {
 	s.mark(c)
 }
 
-// removeUnused removes a queue whose last consumer has left, if that is still so.
+// removeUnused removes a queue whose last consumer has left. Until that is agreed nobody is
+// told that it is there, nor attached to it.
 func (s *Shard) removeUnused(c *copyOf) {
-	s.put([]core.Change{{Stream: c.def.Name, IfID: c.id}}, func(catalog.Result, error) {})
+	c.ending = true
+	s.put([]core.Change{{Stream: c.def.Name, IfID: c.id}}, func(catalog.Result, error) { c.ending = false })
 }
 
 type forwardKey struct {

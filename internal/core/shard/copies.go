@@ -40,6 +40,7 @@ type copyOf struct {
 	healTries      int
 	sealing        *sealing
 	sealed         bool // the seal of its generation is applied
+	ending         bool // nobody uses it any more, and its removal is proposed
 	yielding       *yielding
 	yieldAt        core.Time // not handed over before; 0: there is no heir
 	listedHeir     bool      // it is among Shard.heirs

@@ -37,7 +37,7 @@ func (s *Shard) run(e *errand) {
 		s.later(e, err)
 		return
 	}
-	s.request(err.Leader, e.body, func(r *core.Response) {
+	id := s.request(err.Leader, e.body, func(r *core.Response) {
 		switch kindOf(r.Err) {
 		case core.NotLeader, core.NoLeader, core.Unavailable, core.Unknown:
 			s.later(e, r.Err)
@@ -45,6 +45,7 @@ func (s *Shard) run(e *errand) {
 			e.done(r)
 		}
 	})
+	s.timers.add(e.until, func() { s.unanswered(id) })
 }
 
 func (s *Shard) later(e *errand, err *core.Error) {

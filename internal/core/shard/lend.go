@@ -216,6 +216,9 @@ func (s *Shard) lending(op string, id core.StreamID) (*copyOf, *core.Error) {
 	if !c.ready {
 		return nil, &core.Error{Op: op, Name: c.def.Name, Kind: core.Unavailable, Detail: "its leader is taking over"}
 	}
+	if c.ending {
+		return nil, &core.Error{Op: op, Name: c.def.Name, Kind: core.Unavailable, Detail: "it is being removed"}
+	}
 	return c, nil
 }
 

@@ -14,19 +14,28 @@ type request struct {
 
 // request asks another node. done is called once: with its answer, or with Unknown
 // when the connection ends before it came.
-func (s *Shard) request(to core.NodeID, b core.Body, done func(*core.Response)) {
+func (s *Shard) request(to core.NodeID, b core.Body, done func(*core.Response)) (id uint64) {
 	p := s.peers[to]
 	if p == nil || !p.up {
 		if done != nil {
 			done(&core.Response{Err: fail("ask", core.Unavailable, "node %d is not linked", to)})
 		}
-		return
+		return 0
 	}
-	id := s.id()
+	id = s.id()
 	if done != nil {
 		s.requests[id] = &request{to: to, done: done}
 	}
 	s.send(to, &core.Request{ID: id, Body: b})
+	return id
+}
+
+// unanswered gives a request up: a connection can be silent for minutes before it ends.
+func (s *Shard) unanswered(id uint64) {
+	if q := s.requests[id]; q != nil {
+		delete(s.requests, id)
+		q.done(&core.Response{ID: id, Err: fail("ask", core.Unknown, "node %d does not answer", q.to)})
+	}
 }
 
 func (s *Shard) responded(p *peer, r *core.Response) {

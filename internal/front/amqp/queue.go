@@ -101,7 +101,7 @@ func (ch *channel) queueDeclare(m *wire.QueueDeclare) error {
 		if err := ch.c.rights.MayKnow(gate.Queue, name); err != nil {
 			return err
 		}
-		return ch.withQueue(m.ID(), name, func(q *queue) error { return ch.declared(m, q) })
+		return ch.withQueue(m.ID(), name, func(q *queue) error { return ch.declared(m, q, nil) })
 	}
 	of := declare.Subject{Kind: "queue", Name: name, VHost: ch.c.vhost}
 	m.Arguments = declare.WithKind(m, ch.c.f.view.QueueType(ch.c.vhost))
@@ -146,11 +146,12 @@ func (ch *channel) redeclared(m *wire.QueueDeclare, q *queue, kind string) error
 	if c.f.down(q) {
 		return homeDown(q)
 	}
-	return ch.declared(m, q)
+	return ch.declared(m, q, func() error { return ch.define(m, q.Name, kind) })
 }
 
-// declared answers with what is in a queue.
-func (ch *channel) declared(m *wire.QueueDeclare, q *queue) error {
+// declared answers with what is in a queue. gone is what to do where it has just gone, as
+// one does whose last consumer left; nil: say so.
+func (ch *channel) declared(m *wire.QueueDeclare, q *queue, gone func() error) error {
 	ch.lastQueue = q.Name
 	if !m.Passive {
 		ch.c.f.counts.churn.QueuesDeclared.Add(1)
@@ -158,7 +159,7 @@ func (ch *channel) declared(m *wire.QueueDeclare, q *queue) error {
 	if m.NoWait {
 		return nil
 	}
-	return ch.inspect(m.ID(), q, func(i core.QueueInfo) error {
+	return ch.inspectOr(m.ID(), q, gone, func(i core.QueueInfo) error {
 		ch.c.send(ch.id, &wire.QueueDeclareOk{Queue: q.Name, Messages: uint32(i.Ready),
 			Consumers: uint32(len(i.Consumers))})
 		return nil
@@ -168,6 +169,10 @@ func (ch *channel) declared(m *wire.QueueDeclare, q *queue) error {
 // inspect asks a queue for its counts, as they are after all that this connection
 // did before.
 func (ch *channel) inspect(id wire.ID, q *queue, then func(core.QueueInfo) error) error {
+	return ch.inspectOr(id, q, nil, then)
+}
+
+func (ch *channel) inspectOr(id wire.ID, q *queue, gone func() error, then func(core.QueueInfo) error) error {
 	return ch.afterSettled(id, func() error {
 		resume := ch.await(id)
 		if q.Kind == streamed {
@@ -183,7 +188,10 @@ func (ch *channel) inspect(id wire.ID, q *queue, then func(core.QueueInfo) error
 		}
 		ch.c.f.core.Queue().Inspect(q.Stream.ID, func(i core.QueueInfo, err error) {
 			resume(func() error {
-				if err != nil {
+				switch {
+				case gone != nil && core.KindOf(err) == core.NotExist:
+					return gone()
+				case err != nil:
 					return ch.c.queueTrouble(q, err)
 				}
 				return then(i)
@@ -200,7 +208,7 @@ func (c *conn) queueTrouble(q *queue, err error) error {
 		return noQueue(q.Name, q.VHost)
 	case core.Locked:
 		return inExclusiveUse(q)
-	case core.NoLeader, core.Unavailable:
+	case core.NoLeader, core.Unavailable, core.Unknown:
 		if c.f.down(q) {
 			return homeDown(q)
 		}
