@@ -75,7 +75,7 @@ func drillCommand() *cobra.Command {
 	f.BoolVar(&asJSON, "json", false, "rows and runs as JSON")
 	f.BoolVar(&markdown, "markdown", false, "as docs/MODES.md")
 	f.StringVar(&from, "from", "", "report on runs that --json wrote earlier: files, separated by commas")
-	cmd.AddCommand(run)
+	cmd.AddCommand(run, rowsCommand())
 	return cmd
 }
 
