@@ -116,6 +116,9 @@ func (b *Broker) appended(a *core.Append) (core.Appended, error) {
 		return out, failed(op, s.Name, core.Fenced, "")
 	}
 	if l.queue != nil && l.queue.Full(int64(h.Count), int64(len(batch))) {
+		if a.Batch == nil {
+			l.sequence -= int32(len(a.Records)) // the next takes its place
+		}
 		return out, failed(op, s.Name, core.Full, core.LimitReached)
 	}
 	out.Base = l.next

@@ -89,8 +89,9 @@ type conn struct {
 	due       []*channel  // answers came: their backlog is to be worked off
 	partial   int         // bytes of unfinished messages
 
-	alarm alarm
-	pace  front.Pace
+	alarm   alarm
+	tracing tracing
+	pace    front.Pace
 
 	turn turn
 	slab letter.Slab

@@ -319,6 +319,9 @@ func (ch *channel) deliver(cs *consumer, l *core.Lend) {
 	o := c.w.Out()
 	o.B = wire.AppendDeliver(o.B, ch.id, cs.tag, ch.lastTag, l.Again, m.Exchange, m.Key)
 	c.content(ch.id, countedProperties(m.Props, cs.queue, l.Returned), m.Body)
+	if c.traced() {
+		ch.tapOut(m, cs.queue.Name, l.Again)
+	}
 	cs.unpaid += int64(len(m.Body))
 	if !cs.owing {
 		cs.owing = true

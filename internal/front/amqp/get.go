@@ -104,5 +104,8 @@ func (ch *channel) got(cs *consumer, ready int64) {
 	c.send(ch.id, &wire.BasicGetOk{DeliveryTag: ch.lastTag, Redelivered: l.Again, Exchange: m.Exchange,
 		RoutingKey: m.Key, Messages: uint32(ready)})
 	c.content(ch.id, countedProperties(m.Props, cs.queue, l.Returned), m.Body)
+	if c.traced() {
+		ch.tapOut(m, cs.queue.Name, l.Again)
+	}
 	ch.after(nil)
 }

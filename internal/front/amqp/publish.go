@@ -241,6 +241,9 @@ func (ch *channel) route(p *publication, x *exchange, sure bool) error {
 	if !to.Routed() && p.mandatory {
 		ch.giveBack(p)
 	}
+	if ch.c.traced() {
+		ch.tapIn(p, to.Queues)
+	}
 	if p.seq != 0 {
 		ch.confirms.routed(p.seq, len(to.Queues)+len(to.Stores))
 		ch.confirms.at(p.seq).failed = to.Missing

@@ -240,6 +240,7 @@ func (r *reader) take(batches [][]byte) error {
 func (ch *channel) deliverRead(cs *consumer, f *entry) {
 	c := ch.c
 	m := letter.Of(&f.record, cs.queue.Name)
+	ch.countDelivery(cs, topology.Delivered, false)
 	ch.lastTag++
 	ch.unacked.push(delivery{tag: ch.lastTag, consumer: cs, offset: f.offset})
 	cs.held++
@@ -247,6 +248,9 @@ func (ch *channel) deliverRead(cs *consumer, f *entry) {
 	o.B = wire.AppendDeliver(o.B, ch.id, cs.tag, ch.lastTag, false, m.Exchange, m.Key)
 	offset := wire.Value{Type: wire.TypeInt64, Raw: binary.BigEndian.AppendUint64(nil, uint64(f.offset))}
 	c.content(ch.id, letter.WithHeader(m.Props, "x-stream-offset", offset), m.Body)
+	if c.traced() {
+		ch.tapOut(m, cs.queue.Name, false)
+	}
 }
 
 // unread forgets a reader.

@@ -29,6 +29,7 @@ type group struct {
 	queue   *queue
 	bytes   int
 	confirm []waiting
+	alone   *core.Record // what may be a dead letter if it is refused
 	busy    bool
 }
 
@@ -68,15 +69,18 @@ func (t *turn) group() *group {
 
 func (t *turn) release(g *group) {
 	clear(g.confirm)
-	g.confirm, g.busy, g.queue = g.confirm[:0], false, nil
+	g.confirm, g.busy, g.queue, g.alone = g.confirm[:0], false, nil, nil
 	t.free = append(t.free, g.token)
 	t.left--
 }
 
-// append adds a record for a queue to the turn, and gives the group that it is in.
+// append adds a record for a queue to the turn, and gives the group that it is in. To a
+// queue that refuses what is above its limit each goes by itself, for it is taken or
+// refused by itself.
 func (c *conn) append(q *queue, r core.Record) *group {
 	t := &c.turn
-	for i := len(t.appends) - 1; i >= 0; i-- {
+	refuses := q.Refuses()
+	for i := len(t.appends) - 1; i >= 0 && !refuses; i-- {
 		a, g := &t.appends[i], t.open[i]
 		if a.Stream != q.Stream.ID {
 			continue
@@ -90,6 +94,10 @@ func (c *conn) append(q *queue, r core.Record) *group {
 	}
 	g := t.group()
 	g.stream, g.queue = q.Stream.ID, q
+	if refuses && q.Stream.Queue.ForwardTo != nil {
+		alone := r
+		g.alone = &alone
+	}
 	t.appends = append(t.appends, core.Append{Stream: q.Stream.ID, Ack: core.AckCommit,
 		Records: append(make([]core.Record, 0, 8), r), To: c, Token: g.token})
 	t.open = append(t.open, g)
@@ -140,6 +148,9 @@ func (c *conn) Appended(token uint64, a core.Appended, err error) {
 	c.w.Owe(-g.bytes)
 	if len(g.confirm) > 0 && c.running() {
 		c.confirmed(g, stored(err))
+	}
+	if err != nil && g.alone != nil {
+		c.f.onward.Refused(g.queue, *g.alone, err)
 	}
 	if err == nil && g.queue.Store == topology.History {
 		c.f.onward.TrimHistory(g.queue, a)

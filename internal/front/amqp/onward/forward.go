@@ -73,6 +73,13 @@ func (f *Router) forwardNow(fw core.Forward, done func(error)) {
 	p.post(f)
 }
 
+// Refused takes what a queue refused at its limit: some queues have it a dead letter.
+func (f *Router) Refused(q *topology.Queue, r core.Record, err error) {
+	if to, ok := topology.DeadLetterOf(q.Stream); ok && to.Refused && atLimit(err) {
+		f.Forward(core.Forward{Stream: q.Stream, Why: core.ForwardOverLength, Record: r}, func(error) {})
+	}
+}
+
 // posting waits until all queues have a dead letter.
 type posting struct {
 	as   []core.Append

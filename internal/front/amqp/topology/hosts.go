@@ -151,6 +151,14 @@ func (v *View) Host(name string) (Host, bool) {
 	return h.info(), true
 }
 
+// Tracing says whether a virtual host's messages are told of.
+func (v *View) Tracing(host string) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	h := v.vhosts[host]
+	return h != nil && h.doc.Tracing
+}
+
 func (h *vhost) info() Host { return Host{Name: h.name, HostDoc: h.doc, Limits: maps.Clone(h.limits)} }
 
 // Limit gives one limit of a virtual host; less than 0 is none.

@@ -145,7 +145,8 @@ func (e *Effective) haNodes() []core.NodeID {
 // DeadLetter says where a queue's dead letters go: QueueSettings.ForwardTo.
 type DeadLetter struct {
 	Exchange string  `json:"exchange"`
-	Key      *string `json:"key,omitempty"` // nil: the message's own
+	Key      *string `json:"key,omitempty"`     // nil: the message's own
+	Refused  bool    `json:"refused,omitempty"` // so does what the queue refuses at its limit
 }
 
 // DeadLetterOf reads where a stream's dead letters go; false: nowhere.
@@ -202,7 +203,7 @@ func (e *Effective) Settings(l Label) core.QueueSettings {
 	if !set && e.DeadExchange != nil {
 		exchange, set = *e.DeadExchange, true
 	}
-	dead.Exchange = exchange
+	dead.Exchange, dead.Refused = exchange, overflow == "reject-publish-dlx"
 	if key, ok := textOf(a, "x-dead-letter-routing-key"); ok {
 		dead.Key = &key
 	} else if e.DeadKey != nil {

@@ -46,12 +46,27 @@ func (v *View) Resolve(vhost string, x *Exchange, m *route.Message, s *Resolver)
 		s.visited = append(s.visited, x)
 		r.ByKey = r.ByKey && x.out.ByKey() && !x.Delays
 		if !h.follow(x, m, s, &r) {
-			if alt := h.exchanges[x.alternate()]; alt != nil && x.alternate() != "" {
+			if alt := v.alternate(h, x); alt != nil {
 				s.pending = append(s.pending, alt)
 			}
 		}
 	}
 	return r
+}
+
+// alternate gives the exchange that takes what finds no binding, by x's arguments or the
+// policy in force, or nil. Lock held.
+func (v *View) alternate(h *vhost, x *Exchange) *Exchange {
+	name, said := textOf(x.Arguments, "alternate-exchange")
+	if !said {
+		if p := strongest(v.policies.list, h.name, x.Name, exchanges); p != nil && p.Definition.Alternate != nil {
+			name = *p.Definition.Alternate
+		}
+	}
+	if name == "" {
+		return nil
+	}
+	return h.exchanges[name]
 }
 
 // follow takes one exchange's bindings; false where none matched.

@@ -61,13 +61,6 @@ type ExchangeDoc struct {
 	Arguments  wire.Table `json:"arguments,omitempty"`
 }
 
-// alternate gives the exchange that takes what finds no binding.
-func (x *Exchange) alternate() string {
-	v, _ := x.Arguments.Get("alternate-exchange")
-	name, _ := v.Text()
-	return string(name)
-}
-
 // Queue is one queue. Another definition makes another Queue; the Tally goes on while
 // it is the same stream.
 type Queue struct {
@@ -84,6 +77,12 @@ type Queue struct {
 func (q *Queue) Homeless() bool {
 	s := q.Stream
 	return s.Leader == 0 && s.Policy.Copies == 1 && s.Policy.Election == core.ElectNone
+}
+
+// Refuses says whether the queue refuses the newest at a limit.
+func (q *Queue) Refuses() bool {
+	s := q.Stream.Queue
+	return s != nil && !s.DropHead && (s.LengthMax > 0 || s.BytesMax > 0)
 }
 
 // Label is how a queue was declared: the stream's labels.
