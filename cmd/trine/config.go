@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"trine/internal/core"
+	"trine/internal/front/amqp/access"
 )
 
 // config is what a node is told, by a TOML file and by flags, which win.
@@ -36,7 +37,10 @@ type config struct {
 }
 
 type amqpConfig struct {
-	Listen string `toml:"listen"`
+	Listen    string   `toml:"listen"`
+	ListenTLS string   `toml:"listen-tls"`
+	Loopback  []string `toml:"loopback-users"` // who may come from this machine only
+	LoginFrom string   `toml:"login-from"`     // the name of a certificate that is the user's
 }
 
 type kafkaConfig struct {
@@ -53,14 +57,8 @@ type rocketConfig struct {
 }
 
 type httpConfig struct {
-	Listen string `toml:"listen"`
-}
-
-// tlsConfig is for the connections between nodes: all three files, or none.
-type tlsConfig struct {
-	Cert string `toml:"cert"`
-	Key  string `toml:"key"`
-	CA   string `toml:"ca"`
+	Listen    string `toml:"listen"`
+	ListenTLS string `toml:"listen-tls"`
 }
 
 // The standard ports.
@@ -78,11 +76,12 @@ const (
 func standard(host string, shift int) config {
 	at := func(port int) string { return net.JoinHostPort(host, strconv.Itoa(port+shift)) }
 	return config{Node: 1, Data: "trine-data", Listen: at(portPeers), LogLevel: "info",
-		AMQP: amqpConfig{Listen: at(portAMQP)},
+		AMQP: amqpConfig{Listen: at(portAMQP), ListenTLS: off, Loopback: []string{"guest"},
+			LoginFrom: string(access.DistinguishedName)},
 		Kafka: kafkaConfig{Listen: at(portKafka), Copies: 1, MinInSync: 1, Partitions: 1,
 			AutoCreate: true},
 		RocketMQ: rocketConfig{NameServer: at(portNameServer), Broker: at(portBroker)},
-		HTTP:     httpConfig{Listen: at(portHTTP)}}
+		HTTP:     httpConfig{Listen: at(portHTTP), ListenTLS: off}}
 }
 
 // flags lets f change c.
@@ -97,6 +96,12 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "debug, info, warn or error")
 	f.StringVar(&c.Pprof, "pprof", c.Pprof, "loopback host:port for Go's profiles (default: none)")
 	f.StringVar(&c.AMQP.Listen, "amqp", c.AMQP.Listen, "host:port for AMQP 0-9-1, or off")
+	f.StringVar(&c.AMQP.ListenTLS, "amqps", c.AMQP.ListenTLS,
+		"host:port for AMQP 0-9-1 over TLS, 5671 by custom, or off")
+	f.StringSliceVar(&c.AMQP.Loopback, "loopback-users", c.AMQP.Loopback,
+		"users who may come from this machine only, or none")
+	f.StringVar(&c.AMQP.LoginFrom, "login-from", c.AMQP.LoginFrom, "what of a client's certificate "+
+		"names its user: distinguished_name, common_name or subject_alternative_name")
 	f.StringVar(&c.Kafka.Listen, "kafka", c.Kafka.Listen, "host:port for Kafka clients, or off")
 	f.IntVar(&c.Kafka.Copies, "kafka-copies", c.Kafka.Copies, "copies of topics that do not say")
 	f.IntVar(&c.Kafka.MinInSync, "kafka-min-in-sync", c.Kafka.MinInSync,
@@ -109,9 +114,15 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.RocketMQ.Broker, "broker", c.RocketMQ.Broker,
 		"host:port of the RocketMQ broker, or off")
 	f.StringVar(&c.HTTP.Listen, "http", c.HTTP.Listen, "host:port of health, metrics and API, or off")
-	f.StringVar(&c.TLS.Cert, "tls-cert", c.TLS.Cert, "certificate for connections between nodes")
+	f.StringVar(&c.HTTP.ListenTLS, "https", c.HTTP.ListenTLS,
+		"host:port of the same over TLS, 15671 by custom, or off")
+	f.StringVar(&c.TLS.Cert, "tls-cert", c.TLS.Cert,
+		"certificate for --amqps and --https, and with --tls-ca between nodes")
 	f.StringVar(&c.TLS.Key, "tls-key", c.TLS.Key, "its key")
-	f.StringVar(&c.TLS.CA, "tls-ca", c.TLS.CA, "who signs the other nodes' certificates")
+	f.StringVar(&c.TLS.CA, "tls-ca", c.TLS.CA,
+		"who signs the other nodes' certificates; without it nodes talk without TLS")
+	f.StringVar(&c.TLS.ClientsCA, "tls-clients-ca", c.TLS.ClientsCA,
+		"who signs clients' certificates, by which they may log in (EXTERNAL)")
 	f.BoolVar(&c.volatile, "unsafe-volatile-writes", c.volatile,
 		"keep writes in memory until they are flushed: the process's end is a power cut")
 	_ = f.MarkHidden("unsafe-volatile-writes") // it is there
@@ -206,8 +217,14 @@ func (c *config) check() error {
 		return fmt.Errorf("kafka copies %d, min-in-sync %d: copies are 1 to 7, and no fewer than must "+
 			"be in sync", n, c.Kafka.MinInSync)
 	}
-	if t := c.TLS; (t.Cert == "") != (t.Key == "") || (t.Cert == "") != (t.CA == "") {
-		return errors.New("tls needs cert, key and ca together")
+	switch access.From(c.AMQP.LoginFrom) {
+	case access.DistinguishedName, access.CommonName, access.AlternativeName:
+	default:
+		return fmt.Errorf("--login-from %q is none of distinguished_name, common_name, "+
+			"subject_alternative_name", c.AMQP.LoginFrom)
+	}
+	if err := c.TLS.check(c.AMQP.ListenTLS != off || c.HTTP.ListenTLS != off); err != nil {
+		return err
 	}
 	_, err := c.peers()
 	return err
@@ -224,6 +241,7 @@ type listenerFlag struct {
 
 func (c *config) listeners() []listenerFlag {
 	return []listenerFlag{{"listen", &c.Listen, "other nodes"}, {"amqp", &c.AMQP.Listen, "AMQP"},
+		{"amqps", &c.AMQP.ListenTLS, "AMQP over TLS"}, {"https", &c.HTTP.ListenTLS, "HTTP over TLS"},
 		{"kafka", &c.Kafka.Listen, "Kafka"},
 		{"nameserver", &c.RocketMQ.NameServer, "RocketMQ's NameServer"},
 		{"broker", &c.RocketMQ.Broker, "RocketMQ's broker"}, {"http", &c.HTTP.Listen, "HTTP"}}

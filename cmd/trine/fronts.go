@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"trine/internal/front"
 	"trine/internal/front/admin"
 	"trine/internal/front/amqp"
+	"trine/internal/front/amqp/access"
 	"trine/internal/front/amqp/api"
 	"trine/internal/front/gate"
 	"trine/internal/front/kafka"
@@ -52,39 +54,40 @@ func (c *config) addresses() map[string]string {
 }
 
 // start opens all listeners that are wanted.
-func (f *fronts) start(c *config, core front.Core, http *admin.Admin, log *slog.Logger) error {
+func (f *fronts) start(c *config, core front.Core, http *admin.Admin, forClients *tls.Config,
+	log *slog.Logger) error {
 	f.budget = front.NewBudget(front.NodeBytesMax)
 	clock := front.SystemClock()
-	open := func(name, at string, o func(front.Wire) front.Conn) error {
+	open := func(name, at string, o func(front.Wire) front.Conn, t *tls.Config) error {
 		l, err := listen(name, at)
 		if err != nil {
 			return err
 		}
-		f.services = append(f.services, front.Serve(l, front.Options{Name: name, Open: o,
+		f.services = append(f.services, front.Serve(l, front.Options{Name: name, Open: o, TLS: t,
 			Budget: f.budget, Clock: clock, Log: log}))
 		return nil
 	}
-	if c.AMQP.Listen != off {
-		g, err := gate.New(core.Cluster(), gate.Options{Log: log})
+	if c.AMQP.Listen != off || c.AMQP.ListenTLS != off {
+		a, err := f.amqp(c, core, http, log)
 		if err != nil {
 			return err
 		}
-		known, cancel := context.WithTimeout(context.Background(), time.Second)
-		_ = g.Await(known) // later logins wait for the users themselves
-		cancel()
-		a := amqp.New(core, amqp.Options{Gate: g, Log: log})
-		tools := api.New(a, api.Options{Log: log})
-		f.closers = append(f.closers, tools.Close)
-		http.Handle("/api/", tools)
-		if err := open("amqp", c.AMQP.Listen, a.Open); err != nil {
-			return err
+		if c.AMQP.Listen != off {
+			if err := open("amqp", c.AMQP.Listen, a.Open, nil); err != nil {
+				return err
+			}
+		}
+		if c.AMQP.ListenTLS != off {
+			if err := open("amqps", c.AMQP.ListenTLS, a.Open, forClients); err != nil {
+				return err
+			}
 		}
 	}
 	if c.Kafka.Listen != off {
 		k := kafka.New(core, kafka.Config{DefaultCopies: c.Kafka.Copies, MinInSync: c.Kafka.MinInSync,
 			Partitions: c.Kafka.Partitions, AutoCreate: c.Kafka.AutoCreate, Log: log, Now: clock})
 		f.closers = append(f.closers, k.Close)
-		if err := open("kafka", c.Kafka.Listen, k.Open); err != nil {
+		if err := open("kafka", c.Kafka.Listen, k.Open, nil); err != nil {
 			return err
 		}
 	}
@@ -110,6 +113,26 @@ func (f *fronts) start(c *config, core front.Core, http *admin.Admin, log *slog.
 	}
 	f.services = append(f.services, rocket.New(core, rocket.Options{Log: log}).Serve(l))
 	return nil
+}
+
+// amqp makes AMQP's front end, with its users and its HTTP API.
+func (f *fronts) amqp(c *config, core front.Core, http *admin.Admin, log *slog.Logger) (*amqp.Front, error) {
+	near := c.AMQP.Loopback
+	if len(near) == 1 && near[0] == "none" || near == nil {
+		near = []string{}
+	}
+	g, err := gate.New(core.Cluster(), gate.Options{LoopbackUsers: near, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	known, cancel := context.WithTimeout(context.Background(), time.Second)
+	_ = g.Await(known) // later logins wait for the users themselves
+	cancel()
+	a := amqp.New(core, amqp.Options{Gate: g, LoginFrom: access.From(c.AMQP.LoginFrom), Log: log})
+	tools := api.New(a, api.Options{Log: log})
+	f.closers = append(f.closers, tools.Close)
+	http.Handle("/api/", tools)
+	return a, nil
 }
 
 // stop lets all connections end, at once, and waits for them.

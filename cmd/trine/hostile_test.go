@@ -51,13 +51,20 @@ func (p *prey) log() string {
 
 func startPrey(t *testing.T) *prey {
 	t.Helper()
+	return startOn(t, "127.0.62.1")
+}
+
+// startOn is startPrey on another address, told more.
+func startOn(t *testing.T, host string, more ...string) *prey {
+	t.Helper()
 	p := &prey{at: map[string]string{}}
 	args := []string{"serve", "--node", "5", "--data", filepath.Join(t.TempDir(), "data")}
 	for flag, port := range map[string]string{"listen": "7400", "amqp": "5672", "kafka": "9092",
 		"nameserver": "9876", "broker": "10911", "http": "15672"} {
-		p.at[flag] = net.JoinHostPort("127.0.62.1", port)
+		p.at[flag] = net.JoinHostPort(host, port)
 		args = append(args, "--"+flag, p.at[flag])
 	}
+	args = append(args, more...)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -110,7 +109,7 @@ type server struct {
 	log    *slog.Logger
 	node   *node.Node
 	admin  *admin.Admin
-	http   *http.Server
+	http   []*http.Server
 	pprof  *http.Server // nil: not asked for
 	fronts fronts
 
@@ -122,7 +121,11 @@ func (s *server) start(ctx context.Context) error {
 	if err := c.probe(); err != nil {
 		return err
 	}
-	serverTLS, clientTLS, err := c.TLS.load()
+	serverTLS, clientTLS, err := c.TLS.nodes()
+	if err != nil {
+		return err
+	}
+	forClients, err := c.TLS.clients()
 	if err != nil {
 		return err
 	}
@@ -132,14 +135,8 @@ func (s *server) start(ctx context.Context) error {
 		}
 	}
 	s.admin = admin.New(s.log)
-	if c.HTTP.Listen != off {
-		l, err := listen("http", c.HTTP.Listen)
-		if err != nil {
-			return err
-		}
-		s.http = &http.Server{Handler: s.admin, ReadHeaderTimeout: 10 * time.Second,
-			ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
-		go s.http.Serve(l) // ends with Shutdown or Close in stop
+	if err := s.serveHTTP(forClients); err != nil {
+		return err
 	}
 	peers, err := c.peers()
 	if err != nil {
@@ -160,13 +157,38 @@ func (s *server) start(ctx context.Context) error {
 	if err := s.node.Err(); err != nil {
 		return err
 	}
-	if err := s.fronts.start(c, seam{s.node}, s.admin, s.log); err != nil {
+	if err := s.fronts.start(c, seam{s.node}, s.admin, forClients, s.log); err != nil {
 		return err
 	}
 	s.admin.Begin(seam{s.node})
 	s.serving = true
 	s.log.Info("serving", "node", c.Node, "amqp", c.AMQP.Listen, "kafka", c.Kafka.Listen,
 		"nameserver", c.RocketMQ.NameServer, "broker", c.RocketMQ.Broker, "http", c.HTTP.Listen)
+	return nil
+}
+
+// serveHTTP opens the HTTP listeners, plain and over TLS.
+func (s *server) serveHTTP(forClients *tls.Config) error {
+	for _, one := range []struct {
+		flag, at string
+		tls      *tls.Config
+	}{{"http", s.config.HTTP.Listen, nil}, {"https", s.config.HTTP.ListenTLS, forClients}} {
+		if one.at == off {
+			continue
+		}
+		l, err := listen(one.flag, one.at)
+		if err != nil {
+			return err
+		}
+		h := &http.Server{Handler: s.admin, ReadHeaderTimeout: 10 * time.Second, TLSConfig: one.tls,
+			ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+		s.http = append(s.http, h)
+		if one.tls == nil {
+			go h.Serve(l) // ends with Shutdown or Close in stop
+		} else {
+			go h.ServeTLS(l, "", "") // likewise
+		}
+	}
 	return nil
 }
 
@@ -189,9 +211,9 @@ func (s *server) stop(handOver bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), drainMax)
 	defer cancel()
 	s.fronts.stop(ctx)
-	if s.http != nil {
-		if s.http.Shutdown(ctx) != nil {
-			s.http.Close()
+	for _, h := range s.http {
+		if h.Shutdown(ctx) != nil {
+			h.Close()
 		}
 	}
 	if s.node != nil {
@@ -259,29 +281,4 @@ func listen(flag, at string) (net.Listener, error) {
 		return nil, fmt.Errorf("listen on %s (--%s): %w", at, flag, err)
 	}
 	return l, nil
-}
-
-// load reads the files and gives what the two sides of a connection between nodes
-// need: each must show a certificate that the CA signed.
-func (t tlsConfig) load() (server, client *tls.Config, err error) {
-	if t.Cert == "" {
-		return nil, nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read tls certificate: %w", err)
-	}
-	b, err := os.ReadFile(t.CA)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read tls ca: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(b) {
-		return nil, nil, fmt.Errorf("read tls ca %q: it holds no certificate", t.CA)
-	}
-	server = &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool,
-		ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS13}
-	client = &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: pool,
-		MinVersion: tls.VersionTLS13}
-	return server, client, nil
 }

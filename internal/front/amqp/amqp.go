@@ -28,6 +28,7 @@ type Options struct {
 	Version    string          // 4.0.5: clients read X.Y.Z and decide by it what they may use
 	Cluster    string          // "trine": the cluster's name, as clients see it
 	Gate       access.Gate     // who may log in; nil: guest from loopback
+	LoginFrom  access.From     // by which of its names a certificate logs in; "": the distinguished one
 	MessageMax int             // 16 MiB: the largest body
 	FrameMax   int             // 128 KiB
 	ChannelMax int             // 2047 on one connection

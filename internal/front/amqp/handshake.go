@@ -1,6 +1,7 @@
 package amqp
 
 import (
+	"errors"
 	"slices"
 
 	"trine/internal/core"
@@ -25,7 +26,7 @@ func (c *conn) start() {
 		PutString("product", "RabbitMQ").
 		PutString("version", c.f.o.Version)
 	c.send(0, &wire.ConnectionStart{VersionMajor: 0, VersionMinor: 9, ServerProperties: props,
-		Mechanisms: []byte(access.Mechanisms), Locales: []byte("en_US")})
+		Mechanisms: []byte(access.Mechanisms(c.w.Info().TLS)), Locales: []byte("en_US")})
 }
 
 // startOk checks who the client is.
@@ -41,15 +42,13 @@ func (c *conn) startOk(now core.Now, m *wire.ConnectionStartOk) error {
 		c.clientCancel = has("consumer_cancel_notify")
 		c.clientBlock = has("connection.blocked")
 	}
-	if m.Mechanism != "PLAIN" && m.Mechanism != "AMQPLAIN" {
-		return wire.Errorf(wire.CommandInvalid, "unknown authentication mechanism '%s'", m.Mechanism)
-	}
 	c.mechanism = m.Mechanism
-	user, password, ok := access.Credentials(m.Mechanism, m.Response)
-	if !ok {
-		return wire.Errorf(wire.SyntaxError, "the response is none of %s", m.Mechanism)
-	}
-	if err := c.f.o.Gate.Login(user, password, c.w.Info()); err != nil {
+	user, err := access.Login(c.f.o.Gate, m.Mechanism, m.Response, c.w.Info(), c.f.o.LoginFrom)
+	var reply *wire.Error
+	switch {
+	case errors.As(err, &reply):
+		return err
+	case err != nil:
 		c.f.log.Info("login refused", "front", "amqp", "client", c.w.Info().Remote,
 			"user", user, "err", err)
 		return wire.Errorf(wire.AccessRefused, "Login was refused using authentication mechanism %s. "+

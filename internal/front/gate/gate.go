@@ -207,6 +207,19 @@ func (g *Gate) Login(user, password string, i front.Info) error {
 	return s.comes(Principal{user, Addr(i)})
 }
 
+// Admit lets in a user whom something else than a password has shown, a certificate:
+// Denied where there is none of that name, or where the user may not come from there.
+func (g *Gate) Admit(user string, i front.Info) error {
+	if err := g.waits("log in"); err != nil {
+		return err
+	}
+	s := g.Snapshot()
+	if user == "" || s.users[user] == nil {
+		return failure("log in", user, core.Denied, string(NoUser))
+	}
+	return s.comes(Principal{user, Addr(i)})
+}
+
 // comes refuses a user who may not come from there.
 func (s *Snapshot) comes(p Principal) error {
 	if d, known := s.known(&p); !known {

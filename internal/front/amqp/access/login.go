@@ -2,6 +2,7 @@ package access
 
 import (
 	"bytes"
+	"crypto/tls"
 
 	"trine/internal/front"
 	"trine/internal/front/amqp/wire"
@@ -12,6 +13,8 @@ import (
 type Gate interface {
 	// Login checks a name and a password.
 	Login(user, password string, i front.Info) error
+	// Admit lets in a user whom something else than a password has shown.
+	Admit(user string, i front.Info) error
 	// Enter says whether a user may use a virtual host.
 	Enter(user, vhost string) bool
 	// Check refuses what a user may not do, with core.Denied.
@@ -43,6 +46,8 @@ func (Guest) Login(user, password string, i front.Info) error {
 	return nil
 }
 
+func (Guest) Admit(user string, i front.Info) error { return Guest{}.Login(user, "guest", i) }
+
 func (Guest) Enter(string, string) bool { return true }
 
 func (Guest) Topic(string, string, string) *gate.Topic { return nil }
@@ -57,11 +62,35 @@ func (Guest) Check(gate.Principal, ...gate.Need) error { return nil }
 
 func (Guest) Revision() uint64 { return 0 }
 
-// Mechanisms are the SASL mechanisms that are offered.
-const Mechanisms = "AMQPLAIN PLAIN"
+// Mechanisms are the SASL mechanisms that a client is offered: EXTERNAL where it has
+// shown a certificate.
+func Mechanisms(s *tls.ConnectionState) string {
+	if certificate(s) != nil {
+		return "AMQPLAIN PLAIN " + external
+	}
+	return "AMQPLAIN PLAIN"
+}
 
-// Credentials reads a mechanism's response. ok is false where it is malformed.
-func Credentials(mechanism string, response []byte) (user, password string, ok bool) {
+// Login finds out by a mechanism who a client is. Its error is a reply where the client
+// has said something that cannot be; else the login is refused.
+func Login(g Gate, mechanism string, response []byte, i front.Info, from From) (user string, err error) {
+	cert := certificate(i.TLS)
+	switch {
+	case mechanism == "PLAIN" || mechanism == "AMQPLAIN":
+		user, password, ok := credentials(mechanism, response)
+		if !ok {
+			return "", wire.Errorf(wire.SyntaxError, "the response is none of %s", mechanism)
+		}
+		return user, g.Login(user, password, i)
+	case mechanism == external && cert != nil:
+		user = from.nameIn(cert)
+		return user, g.Admit(user, i)
+	}
+	return "", wire.Errorf(wire.CommandInvalid, "unknown authentication mechanism '%s'", mechanism)
+}
+
+// credentials reads a mechanism's response. ok is false where it is malformed.
+func credentials(mechanism string, response []byte) (user, password string, ok bool) {
 	switch mechanism {
 	case "PLAIN":
 		parts := bytes.Split(response, []byte{0})
