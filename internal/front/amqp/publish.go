@@ -164,7 +164,7 @@ func (ch *channel) arrived(now core.Now) error {
 		return wire.Errorf(wire.AccessRefused, "cannot publish to internal exchange '%s' in vhost '%s'",
 			x.Name, ch.c.vhost)
 	}
-	if err := ch.writes.MayKey(&ch.c.rights, x, t.key); err != nil {
+	if err := ch.writes.MayKey(&ch.c.rights, x, t.key, &t.fields); err != nil {
 		return err
 	}
 	if err := ch.checkProperties(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"trine/internal/core"
+	"trine/internal/front/amqp/letter"
 	"trine/internal/front/amqp/route"
 	"trine/internal/front/amqp/topology"
 	"trine/internal/front/amqp/wire"
@@ -130,13 +131,30 @@ func (w *Writes) May(r *Rights, exchange []byte) error {
 	return nil
 }
 
-// MayKey asks for the routing key, once May has found the exchange.
-func (w *Writes) MayKey(r *Rights, x *topology.Exchange, key []byte) error {
+// MayKey asks for a message's routing keys, CC and BCC among them, once May has found the
+// exchange.
+func (w *Writes) MayKey(r *Rights, x *topology.Exchange, key []byte, f *wire.Fields) error {
 	if x.Kind != route.TopicKind {
 		return nil
 	}
-	if t := w.names[x.Name]; t != nil && !t.MayWrite(key) {
+	t := w.names[x.Name]
+	if t == nil {
+		return nil
+	}
+	if !t.MayWrite(key) {
 		return r.noTopic(Write, x, string(key))
+	}
+	if f.Flags&wire.HasHeaders == 0 {
+		return nil
+	}
+	more, err := letter.Copies(f.Headers)
+	if err != nil {
+		return err
+	}
+	for _, key := range more {
+		if !t.MayWrite(key) {
+			return r.noTopic(Write, x, string(key))
+		}
 	}
 	return nil
 }
