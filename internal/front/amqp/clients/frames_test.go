@@ -278,6 +278,10 @@ var better = map[string]string{
 		"vhost '/' | 50.10",
 	"consume: exclusive beside another": "QueueDeclareOk, BasicConsumeOk, CHANNEL 1: 403 | ACCESS_REFUSED - queue " +
 		"'c10' in vhost '/' in exclusive use | 60.20",
+	"consume: exclusive twice over": "QueueDeclareOk, BasicConsumeOk, CHANNEL 1: 403 | ACCESS_REFUSED - queue 't34' " +
+		"in vhost '/' in exclusive use | 60.20",
+	"consume: stream twice with one tag": "QueueDeclareOk, BasicQosOk, BasicConsumeOk, CONNECTION 530 | NOT_ALLOWED - " +
+		"attempt to reuse consumer tag 'tt21' | 60.20",
 	"delete: quorum if unused": "QueueDeclareOk, BasicConsumeOk, CONNECTION 540 | NOT_IMPLEMENTED - cannot delete " +
 		"queue 'x4' in vhost '/'. queue.delete operations with if-unused flag set are not supported by quorum " +
 		"queues | 50.40",

@@ -40,8 +40,9 @@ var rules = []rule{
 	{"x-initial-cluster-size", positive, "s"},
 	{"x-queue-leader-locator", oneOf("invalid_queue_locator_arg", "client-local", "balanced",
 		"least-leaders", "random"), "cqs"},
-	{"x-queue-master-locator", oneOf("invalid_queue_master_locator", "client-local", "min-masters",
-		"random"), "c"},
+	{"x-queue-master-locator", anything, "c"},
+	{"x-max-in-memory-length", natural, "q"}, // taken, and without effect
+	{"x-max-in-memory-bytes", natural, "q"},
 }
 
 // consumerRules are those for the arguments of basic.consume.
