@@ -33,6 +33,7 @@ type Options struct {
 	FrameMax   int             // 128 KiB
 	ChannelMax int             // 2047 on one connection
 	Heartbeat  int             // 60 s: what is proposed
+	AckTimeout core.Time       // 30 min: how long a client may hold a message; < 0: for ever
 	Rand       io.Reader       // names that the server draws; nil: crypto/rand
 	Clock      func() core.Now // nil: the system's
 	Log        *slog.Logger
@@ -47,6 +48,7 @@ type Front struct {
 
 	lastConsumer atomic.Uint64
 	onward       onward.Router
+	followers    atomic.Bool // some consumer is to end with its queue's leader
 	cramped      atomic.Pointer[crampedNodes]
 
 	counts counts
@@ -78,6 +80,9 @@ func New(c front.Core, o Options) *Front {
 	}
 	if o.Heartbeat == 0 {
 		o.Heartbeat = 60
+	}
+	if o.AckTimeout == 0 {
+		o.AckTimeout = ackTimeout
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Reader

@@ -89,6 +89,8 @@ type conn struct {
 	due       []*channel  // answers came: their backlog is to be worked off
 	partial   int         // bytes of unfinished messages
 
+	now     core.Time // of the last event, about
+	ackAt   core.Time // 0, or when a message may be with the client for too long
 	alarm   alarm
 	tracing tracing
 	pace    front.Pace
@@ -104,7 +106,7 @@ func newConn(f *Front, w front.Wire) *conn {
 
 // Feed takes what arrived.
 func (c *conn) Feed(now core.Now, b []byte) error {
-	c.heard = now.Mono
+	c.heard, c.now = now.Mono, now.Mono
 	if len(c.in) > 0 {
 		c.in = append(c.in, b...)
 		b = c.in
@@ -349,6 +351,7 @@ func (c *conn) leaveAll(done func()) {
 // Tick sends and expects heartbeats, works off what waited for answers, and ends
 // what took too long.
 func (c *conn) Tick(now core.Now) core.Time {
+	c.now = now.Mono
 	c.workOff(now)
 	if c.payAt != 0 && now.Mono >= c.payAt {
 		c.payAt = 0
@@ -365,7 +368,7 @@ func (c *conn) Tick(now core.Now) core.Time {
 		c.readAll()
 	}
 	next := earlier(earlier(c.deadline, c.payAt), c.readAt)
-	next = earlier(next, c.lookAtAlarms(now))
+	next = earlier(earlier(next, c.lookAtAlarms(now)), c.overdue(now.Mono))
 	if c.heartbeat != 0 && c.stage >= running && c.stage < over {
 		if now.Mono-c.heard > 2*c.heartbeat && c.pace == front.Flowing {
 			c.end(wire.Errorf(wire.ConnectionForced, "missed heartbeats from client, timeout: %ds",

@@ -39,6 +39,8 @@ type consumer struct {
 	exclusive bool
 	arguments wire.Table
 	counter   topology.Counter
+	timeout   core.Time   // how long a message may be in its hands; 0: for ever
+	leader    core.NodeID // of its queue, where it is to end with that; 0: it goes on
 }
 
 // windowBytes is how much a consumer may have on its way to the client's socket.
@@ -118,12 +120,17 @@ func (ch *channel) attach(m *wire.BasicConsume, q *queue) error {
 		tag = generated(c.f.o.Rand, "amq.ctag-")
 	}
 	cs := &consumer{id: c.f.nextConsumer(), ch: ch, queue: q, tag: tag, noAck: m.NoAck,
+		timeout:   c.f.timeoutOf(q),
 		exclusive: m.Exclusive, arguments: bytes.Clone(m.Arguments)}
 	if !m.NoAck {
 		cs.prefetch = ch.prefetch
 		cs.window = windowOf(cs.prefetch, ch.shared)
 	} else {
 		cs.window = windowAll
+	}
+	if declare.Flag(m.Arguments, "x-cancel-on-ha-failover") {
+		cs.leader = q.Stream.Leader
+		c.f.followers.Store(true)
 	}
 	ch.consumers[tag] = cs
 	ch.order = append(ch.order, cs)
@@ -256,6 +263,7 @@ func (c *conn) detach(cs *consumer, done func()) {
 func (c *conn) lent(lends []core.Lend) {
 	c.w.Lock()
 	defer c.w.Unlock()
+	c.now = c.w.Now().Mono
 	var cs *consumer
 	for i := range lends {
 		l := &lends[i]
@@ -313,7 +321,7 @@ func (ch *channel) deliver(cs *consumer, l *core.Lend) {
 	ch.countDelivery(cs, topology.Delivered, l.Again)
 	ch.lastTag++
 	if !cs.noAck {
-		ch.unacked.push(delivery{tag: ch.lastTag, consumer: cs, offset: l.Offset, counted: true})
+		ch.handOut(delivery{tag: ch.lastTag, consumer: cs, offset: l.Offset, counted: true})
 		ch.outstanding++
 	}
 	o := c.w.Out()

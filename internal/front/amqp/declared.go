@@ -54,6 +54,7 @@ func (f *Front) streamChanged(s *core.Stream, gone bool) {
 		f.sweep(s)
 	} else if known {
 		f.homeChanged(s)
+		f.leaderChanged(s)
 	}
 }
 

@@ -47,7 +47,8 @@ func (ch *channel) getFrom(m *wire.BasicGet, q *queue) error {
 		ch.draw(cs, m)
 		return nil
 	}
-	cs = &consumer{id: c.f.nextConsumer(), ch: ch, queue: q, noAck: m.NoAck}
+	cs = &consumer{id: c.f.nextConsumer(), ch: ch, queue: q, noAck: m.NoAck,
+		timeout: c.f.timeoutOf(q)}
 	c.consumers[cs.id] = cs
 	if ch.getters == nil {
 		ch.getters = map[getterKey]*consumer{}
@@ -99,7 +100,7 @@ func (ch *channel) got(cs *consumer, ready int64) {
 	ch.countDelivery(cs, topology.Got, l.Again)
 	ch.lastTag++
 	if !cs.noAck {
-		ch.unacked.push(delivery{tag: ch.lastTag, consumer: cs, offset: l.Offset})
+		ch.handOut(delivery{tag: ch.lastTag, consumer: cs, offset: l.Offset})
 	}
 	c.send(ch.id, &wire.BasicGetOk{DeliveryTag: ch.lastTag, Redelivered: l.Again, Exchange: m.Exchange,
 		RoutingKey: m.Key, Messages: uint32(ready)})

@@ -13,7 +13,8 @@ type delivery struct {
 	tag      uint64
 	consumer *consumer // nil: its queue is gone, or it was settled
 	offset   core.Offset
-	counted  bool // against the channel's shared limit
+	at       core.Time // when it was delivered
+	counted  bool      // against the channel's shared limit
 	settled  bool
 }
 
@@ -32,6 +33,16 @@ func (u *unacked) clear() { *u = unacked{} }
 func (u *unacked) find(tag uint64) int {
 	rest := u.list[u.head:]
 	return u.head + sort.Search(len(rest), func(i int) bool { return rest[i].tag >= tag })
+}
+
+// oldest gives the first that its queue still waits for, or nil.
+func (u *unacked) oldest() *delivery {
+	for i := u.head; i < len(u.list); i++ {
+		if d := &u.list[i]; !d.settled && d.consumer != nil {
+			return d
+		}
+	}
+	return nil
 }
 
 // advance passes over what is settled, and gives memory back.

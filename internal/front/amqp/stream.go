@@ -63,7 +63,8 @@ func (ch *channel) consumeStream(m *wire.BasicConsume, q *queue) error {
 		tag = generated(c.f.o.Rand, "amq.ctag-")
 	}
 	cs := &consumer{id: c.f.nextConsumer(), ch: ch, queue: q, tag: tag, prefetch: ch.prefetch,
-		window: int32(ch.prefetch), reader: &reader{busy: true, filter: letter.FilterOf(m.Arguments)}}
+		timeout: c.f.timeoutOf(q),
+		window:  int32(ch.prefetch), reader: &reader{busy: true, filter: letter.FilterOf(m.Arguments)}}
 	ch.consumers[tag] = cs
 	ch.order = append(ch.order, cs)
 	c.consumers[cs.id] = cs
@@ -187,7 +188,7 @@ func (f *Front) hosts(stream string) bool {
 // readBack takes what a read gave.
 func (c *conn) readBack(cs *consumer, a *core.ReadAnswer) {
 	r := cs.reader
-	r.busy = false
+	r.busy, c.now = false, c.w.Now().Mono
 	if cs.detached || !c.running() {
 		return
 	}
@@ -242,7 +243,7 @@ func (ch *channel) deliverRead(cs *consumer, f *entry) {
 	m := letter.Of(&f.record, cs.queue.Name)
 	ch.countDelivery(cs, topology.Delivered, false)
 	ch.lastTag++
-	ch.unacked.push(delivery{tag: ch.lastTag, consumer: cs, offset: f.offset})
+	ch.handOut(delivery{tag: ch.lastTag, consumer: cs, offset: f.offset})
 	cs.held++
 	o := c.w.Out()
 	o.B = wire.AppendDeliver(o.B, ch.id, cs.tag, ch.lastTag, false, m.Exchange, m.Key)
