@@ -71,6 +71,15 @@ func (c *call) paged() (*list, error) {
 	return l, nil
 }
 
+// list gives a list as the request wants it.
+func (c *call) list(all []object) (any, error) {
+	l, err := c.paged()
+	if err != nil {
+		return nil, err
+	}
+	return l.reply(all, nil, nil)
+}
+
 func columnsOf(s string) [][]string {
 	var cs [][]string
 	for c := range strings.SplitSeq(s, ",") {

@@ -24,7 +24,7 @@ var permissionRoutes = []route{
 }
 
 // grants lists the permissions that pick names.
-func (s *server) grants(pick func(gate.Grant) bool) ([]object, error) {
+func (s *server) grants(c *call, pick func(gate.Grant) bool) (any, error) {
 	known, err := s.known()
 	if err != nil {
 		return nil, err
@@ -35,22 +35,22 @@ func (s *server) grants(pick func(gate.Grant) bool) ([]object, error) {
 			all = append(all, form.OfPermission(g))
 		}
 	}
-	return all, nil
+	return c.list(all)
 }
 
-func (s *server) permissions(*call) (any, error) {
-	return s.grants(func(gate.Grant) bool { return true })
+func (s *server) permissions(c *call) (any, error) {
+	return s.grants(c, func(gate.Grant) bool { return true })
 }
 
 func (s *server) permissionsOfHost(c *call) (any, error) {
-	return s.grants(func(g gate.Grant) bool { return g.Tenant == c.arg(1) })
+	return s.grants(c, func(g gate.Grant) bool { return g.Tenant == c.arg(1) })
 }
 
 func (s *server) permissionsOfUser(c *call) (any, error) {
 	if _, _, err := s.account(c.arg(1)); err != nil {
 		return nil, err
 	}
-	return s.grants(func(g gate.Grant) bool { return g.User == c.arg(1) })
+	return s.grants(c, func(g gate.Grant) bool { return g.User == c.arg(1) })
 }
 
 // granted gives the user, the virtual host and the permission that a path names:

@@ -59,7 +59,7 @@ func (s *server) whoami(c *call) (any, error) {
 
 func (s *server) authSettings(*call) (any, error) { return object{"oauth_enabled": false}, nil }
 
-func (s *server) users(*call) (any, error) {
+func (s *server) users(c *call) (any, error) {
 	known, err := s.known()
 	if err != nil {
 		return nil, err
@@ -68,11 +68,11 @@ func (s *server) users(*call) (any, error) {
 	for _, a := range known.Accounts() {
 		all = append(all, form.OfUser(a))
 	}
-	return all, nil
+	return c.list(all)
 }
 
 // usersWithout lists the users who may enter no virtual host.
-func (s *server) usersWithout(*call) (any, error) {
+func (s *server) usersWithout(c *call) (any, error) {
 	known, err := s.known()
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (s *server) usersWithout(*call) (any, error) {
 			all = append(all, form.OfUser(a))
 		}
 	}
-	return all, nil
+	return c.list(all)
 }
 
 // account gives the user that a path names.

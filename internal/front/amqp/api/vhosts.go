@@ -50,7 +50,7 @@ func (s *server) vhosts(c *call) (any, error) {
 			all = append(all, s.hostObject(h))
 		}
 	}
-	return all, nil
+	return c.list(all)
 }
 
 func (s *server) vhost(c *call) (any, error) {
