@@ -41,6 +41,8 @@ type amqpConfig struct {
 	ListenTLS string   `toml:"listen-tls"`
 	Loopback  []string `toml:"loopback-users"` // who may come from this machine only
 	LoginFrom string   `toml:"login-from"`     // the name of a certificate that is the user's
+
+	Definitions string `toml:"definitions"` // RabbitMQ's definitions.json, imported at every start
 }
 
 type kafkaConfig struct {
@@ -100,6 +102,8 @@ func (c *config) flags(f *pflag.FlagSet) {
 		"host:port for AMQP 0-9-1 over TLS, 5671 by custom, or off")
 	f.StringSliceVar(&c.AMQP.Loopback, "loopback-users", c.AMQP.Loopback,
 		"users who may come from this machine only, or none")
+	f.StringVar(&c.AMQP.Definitions, "definitions", c.AMQP.Definitions,
+		"file of RabbitMQ's definitions, imported at every start")
 	f.StringVar(&c.AMQP.LoginFrom, "login-from", c.AMQP.LoginFrom, "what of a client's certificate "+
 		"names its user: distinguished_name, common_name or subject_alternative_name")
 	f.StringVar(&c.Kafka.Listen, "kafka", c.Kafka.Listen, "host:port for Kafka clients, or off")

@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
+	"trine/internal/core"
 	"trine/internal/front"
 	"trine/internal/front/admin"
 	"trine/internal/front/amqp"
@@ -54,7 +57,7 @@ func (c *config) addresses() map[string]string {
 }
 
 // start opens all listeners that are wanted.
-func (f *fronts) start(c *config, core front.Core, http *admin.Admin, forClients *tls.Config,
+func (f *fronts) start(c *config, seam front.Core, http *admin.Admin, forClients *tls.Config,
 	log *slog.Logger) error {
 	f.budget = front.NewBudget(front.NodeBytesMax)
 	clock := front.SystemClock()
@@ -68,7 +71,7 @@ func (f *fronts) start(c *config, core front.Core, http *admin.Admin, forClients
 		return nil
 	}
 	if c.AMQP.Listen != off || c.AMQP.ListenTLS != off {
-		a, err := f.amqp(c, core, http, log)
+		a, err := f.amqp(c, seam, http, log)
 		if err != nil {
 			return err
 		}
@@ -84,7 +87,7 @@ func (f *fronts) start(c *config, core front.Core, http *admin.Admin, forClients
 		}
 	}
 	if c.Kafka.Listen != off {
-		k := kafka.New(core, kafka.Config{DefaultCopies: c.Kafka.Copies, MinInSync: c.Kafka.MinInSync,
+		k := kafka.New(seam, kafka.Config{DefaultCopies: c.Kafka.Copies, MinInSync: c.Kafka.MinInSync,
 			Partitions: c.Kafka.Partitions, AutoCreate: c.Kafka.AutoCreate, Log: log, Now: clock})
 		f.closers = append(f.closers, k.Close)
 		if err := open("kafka", c.Kafka.Listen, k.Open, nil); err != nil {
@@ -111,28 +114,59 @@ func (f *fronts) start(c *config, core front.Core, http *admin.Admin, forClients
 		}
 		*one.to = got
 	}
-	f.services = append(f.services, rocket.New(core, rocket.Options{Log: log}).Serve(l))
+	f.services = append(f.services, rocket.New(seam, rocket.Options{Log: log}).Serve(l))
 	return nil
 }
 
 // amqp makes AMQP's front end, with its users and its HTTP API.
-func (f *fronts) amqp(c *config, core front.Core, http *admin.Admin, log *slog.Logger) (*amqp.Front, error) {
+func (f *fronts) amqp(c *config, seam front.Core, http *admin.Admin, log *slog.Logger) (*amqp.Front, error) {
 	near := c.AMQP.Loopback
 	if len(near) == 1 && near[0] == "none" || near == nil {
 		near = []string{}
 	}
-	g, err := gate.New(core.Cluster(), gate.Options{LoopbackUsers: near, Log: log})
+	g, err := gate.New(seam.Cluster(), gate.Options{LoopbackUsers: near, Log: log})
 	if err != nil {
 		return nil, err
 	}
 	known, cancel := context.WithTimeout(context.Background(), time.Second)
 	_ = g.Await(known) // later logins wait for the users themselves
 	cancel()
-	a := amqp.New(core, amqp.Options{Gate: g, LoginFrom: access.From(c.AMQP.LoginFrom), Log: log})
+	a := amqp.New(seam, amqp.Options{Gate: g, LoginFrom: access.From(c.AMQP.LoginFrom), Log: log})
 	tools := api.New(a, api.Options{Log: log})
 	f.closers = append(f.closers, tools.Close)
 	http.Handle("/api/", tools)
+	if c.AMQP.Definitions != "" {
+		file, err := os.ReadFile(c.AMQP.Definitions)
+		if err != nil {
+			return nil, fmt.Errorf("read definitions: %w", err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan struct{})
+		go func() { bring(ctx, tools, file, log); close(ended) }() // awaited by the closer below
+		f.closers = append(f.closers, func() { cancel(); <-ended })
+	}
 	return a, nil
+}
+
+// bring imports definitions as soon as the cluster takes them.
+func bring(ctx context.Context, tools *api.Server, file []byte, log *slog.Logger) {
+	for {
+		err := tools.Import(ctx, file)
+		switch {
+		case err == nil:
+			log.Info("definitions are imported", "front", "amqp")
+			return
+		case core.KindOf(err) == core.Invalid:
+			log.Error("definitions are not imported", "front", "amqp", "err", err)
+			return
+		}
+		log.Warn("definitions are not imported yet", "front", "amqp", "err", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // stop lets all connections end, at once, and waits for them.

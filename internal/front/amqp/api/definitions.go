@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 
+	"trine/internal/core"
 	"trine/internal/front/amqp/api/form"
 )
 
@@ -241,6 +243,25 @@ func (s *server) bringIn(c *call, host string) (any, error) {
 		return nil, &moved{back}
 	}
 	return nil, done
+}
+
+// Import takes definitions without anybody asking for it: those that a node is started
+// with. An error of kind core.Invalid says that they cannot be taken, ever.
+func (s *Server) Import(ctx context.Context, file []byte) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/api/definitions", bytes.NewReader(file))
+	if err != nil {
+		return err
+	}
+	c := &call{Request: r}
+	o, _, err := c.brought()
+	if err == nil {
+		err = s.take(c, o, "")
+	}
+	var t *trouble
+	if errors.As(err, &t) && t.Status == http.StatusBadRequest {
+		return &core.Error{Op: "import definitions", Kind: core.Invalid, Err: err}
+	}
+	return err
 }
 
 // hostOf gives the virtual host that something brought in belongs to.
