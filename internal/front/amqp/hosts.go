@@ -10,12 +10,19 @@ import (
 	"trine/internal/front/gate"
 )
 
-// hostsGone closes the connections to virtual hosts that went, and removes what else is
-// left of them where the node that was asked to do so does not: one node does.
+// hostsGone closes the connections to virtual hosts that went. Who was asked to remove one
+// removes what is declared in it too, and one node beside it, lest that ends half way.
 func (f *Front) hostsGone(names []string) {
 	for _, name := range names {
 		f.closeWhere("its virtual host was removed", fmt.Sprintf("vhost '%s' is down", name),
 			func(c *conn) bool { return c.vhost == name })
+		if f.caretaker() {
+			f.view.SweepHost(f.core, name, func(err error) {
+				if err != nil {
+					f.log.Warn("a removed virtual host is not empty", "front", "amqp", "vhost", name, "err", err)
+				}
+			})
+		}
 	}
 }
 

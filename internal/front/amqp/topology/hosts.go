@@ -254,9 +254,25 @@ func (v *View) EndHost(c front.Core, name string, more []core.Change, done func(
 	})
 }
 
-// SweepHost removes what is declared in a virtual host that clients may not open.
+// SweepHost removes what is declared in a virtual host that clients may not open. Who asks
+// while it is under way waits for the same end.
 func (v *View) SweepHost(c front.Core, name string, done func(error)) {
-	v.sweepHost(c, name, sweepTries, done)
+	v.mu.Lock()
+	waiting, busy := v.sweeps[name]
+	v.sweeps[name] = append(waiting, done)
+	v.mu.Unlock()
+	if busy {
+		return
+	}
+	v.sweepHost(c, name, sweepTries, func(err error) {
+		v.mu.Lock()
+		told := v.sweeps[name]
+		delete(v.sweeps, name)
+		v.mu.Unlock()
+		for _, done := range told {
+			done(err)
+		}
+	})
 }
 
 func (v *View) sweepHost(c front.Core, name string, tries int, done func(error)) {

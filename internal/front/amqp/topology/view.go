@@ -23,6 +23,7 @@ type View struct {
 	vhosts   map[string]*vhost
 	policies policies
 	settings settings
+	sweeps   map[string][]func(error) // of virtual hosts: who waits for their end
 }
 
 type vhost struct {
@@ -121,7 +122,7 @@ type BindingDoc struct {
 
 // NewView gives a view of nothing but the virtual host / and what every one has.
 func NewView() *View {
-	v := &View{vhosts: map[string]*vhost{}}
+	v := &View{vhosts: map[string]*vhost{}, sweeps: map[string][]func(error){}}
 	h := v.host(FirstHost)
 	h.declared, h.doc = true, HostDoc{Description: "Default virtual host"}
 	return v
