@@ -75,6 +75,8 @@ type conn struct {
 	properties   wire.Table // what the client says of itself
 	since        core.Stamp // when it opened
 	counted      bool       // in the node's tally
+	asking       bool       // whether what refuses the client is all that was agreed
+	again        func()     // asks anew then
 	clientCloses bool       // capability authentication_failure_close
 	clientCancel bool       // capability consumer_cancel_notify
 	clientBlock  bool       // capability connection.blocked
@@ -222,15 +224,15 @@ func (c *conn) method(now core.Now, m wire.Method) error {
 	case *wire.ConnectionClose:
 		return c.clientLeaves()
 	case *wire.ConnectionStartOk:
-		if c.stage == awaitsStartOk {
-			return c.startOk(now, m)
+		if c.stage == awaitsStartOk && !c.asking {
+			return c.startOk(m)
 		}
 	case *wire.ConnectionTuneOk:
 		if c.stage == awaitsTuneOk {
 			return c.tuneOk(now, m)
 		}
 	case *wire.ConnectionOpen:
-		if c.stage == awaitsOpen {
+		if c.stage == awaitsOpen && !c.asking {
 			return c.open(m)
 		}
 	case *wire.ConnectionUpdateSecret:
@@ -353,6 +355,10 @@ func (c *conn) leaveAll(done func()) {
 func (c *conn) Tick(now core.Now) core.Time {
 	c.now = now.Mono
 	c.workOff(now)
+	if again := c.again; again != nil {
+		c.again = nil
+		again()
+	}
 	if c.payAt != 0 && now.Mono >= c.payAt {
 		c.payAt = 0
 		if c.pay(true); len(c.unpaid) > 0 {

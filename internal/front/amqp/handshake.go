@@ -30,7 +30,7 @@ func (c *conn) start() {
 }
 
 // startOk checks who the client is.
-func (c *conn) startOk(now core.Now, m *wire.ConnectionStartOk) error {
+func (c *conn) startOk(m *wire.ConnectionStartOk) error {
 	if v, ok := m.ClientProperties.Get("capabilities"); ok {
 		caps, _ := v.Table()
 		has := func(name string) bool {
@@ -42,23 +42,58 @@ func (c *conn) startOk(now core.Now, m *wire.ConnectionStartOk) error {
 		c.clientCancel = has("consumer_cancel_notify")
 		c.clientBlock = has("connection.blocked")
 	}
-	c.mechanism = m.Mechanism
-	user, err := access.Login(c.f.o.Gate, m.Mechanism, m.Response, c.w.Info(), c.f.o.LoginFrom)
-	var reply *wire.Error
-	switch {
-	case errors.As(err, &reply):
+	c.mechanism, c.properties = m.Mechanism, slices.Clone(m.ClientProperties)
+	known := c.f.o.Gate.Revision()
+	err := c.login(m.Response)
+	if err == nil || errors.As(err, new(*wire.Error)) {
 		return err
-	case err != nil:
-		c.f.log.Info("login refused", "front", "amqp", "client", c.w.Info().Remote,
-			"user", user, "err", err)
-		return wire.Errorf(wire.AccessRefused, "Login was refused using authentication mechanism %s. "+
-			"For details see the broker logfile.", m.Mechanism)
 	}
-	c.user, c.properties = user, slices.Clone(m.ClientProperties)
-	c.stage = awaitsTuneOk
+	response := slices.Clone(m.Response)
+	c.sure(func() error {
+		if c.f.o.Gate.Revision() != known { // the user may be one of those that came meanwhile
+			err = c.login(response)
+		}
+		if err == nil || errors.As(err, new(*wire.Error)) {
+			return err
+		}
+		c.f.log.Info("login refused", "front", "amqp", "client", c.w.Info().Remote, "err", err)
+		return wire.Errorf(wire.AccessRefused, "Login was refused using authentication mechanism %s. "+
+			"For details see the broker logfile.", c.mechanism)
+	})
+	return nil
+}
+
+// login lets a client in whose response is right.
+func (c *conn) login(response []byte) error {
+	user, err := access.Login(c.f.o.Gate, c.mechanism, response, c.w.Info(), c.f.o.LoginFrom)
+	if err != nil {
+		return err
+	}
+	c.user, c.stage = user, awaitsTuneOk
 	c.send(0, &wire.ConnectionTune{ChannelMax: uint16(c.f.o.ChannelMax),
 		FrameMax: uint32(c.f.o.FrameMax), Heartbeat: uint16(c.f.o.Heartbeat)})
 	return nil
+}
+
+// sure calls then once this node knows all that was agreed before now: only then is
+// somebody refused. It runs outside of the node's loop, which a login would hold up.
+func (c *conn) sure(then func() error) {
+	c.asking = true
+	stage := c.stage
+	c.f.core.Cluster().Sync(func(error) {
+		c.w.Lock()
+		defer c.w.Unlock()
+		c.again = func() {
+			c.asking = false
+			if c.stage != stage {
+				return
+			}
+			if err := then(); err != nil {
+				c.broken(asReply(err))
+			}
+		}
+		c.w.TickAt(c.w.Now().Mono)
+	})
 }
 
 // refuse ends a connection that was never open, after a delay. Who is not known yet is
@@ -112,11 +147,20 @@ func (c *conn) tuneOk(now core.Now, m *wire.ConnectionTuneOk) error {
 
 // open enters a virtual host.
 func (c *conn) open(m *wire.ConnectionOpen) error {
-	if err := c.enter(m.VHost); err != nil {
+	host := m.VHost
+	if c.f.view.HasHost(host) && c.f.o.Gate.Enter(c.user, host) {
+		return c.openHost(host)
+	}
+	c.sure(func() error { return c.openHost(host) })
+	return nil
+}
+
+func (c *conn) openHost(host string) error {
+	if err := c.enter(host); err != nil {
 		return err
 	}
 	c.stage, c.since = running, c.w.Now().Wall
-	c.inHost(m.VHost)
+	c.inHost(host)
 	c.w.Ready()
 	c.f.counts.churn.ConnectionsOpened.Add(1)
 	c.send(0, &wire.ConnectionOpenOk{})

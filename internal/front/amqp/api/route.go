@@ -100,7 +100,12 @@ func (s *server) login(c *call) error {
 		return &failure{status: http.StatusUnauthorized}
 	}
 	i := front.Info{Remote: address(c.RemoteAddr), TLS: c.TLS}
-	if err := s.f.Gate().Login(user, password, i); err != nil {
+	known := s.f.Gate().Revision()
+	err := s.f.Gate().Login(user, password, i)
+	if err != nil && s.do(c, s.f.Core().Cluster().Sync) == nil && s.f.Gate().Revision() != known {
+		err = s.f.Gate().Login(user, password, i) // the user may be one of those that came meanwhile
+	}
+	if err != nil {
 		return called(http.StatusUnauthorized, "not_authorized", "Not_Authorized")
 	}
 	c.account, _ = s.f.Gate().Account(user)

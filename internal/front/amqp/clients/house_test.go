@@ -35,9 +35,15 @@ func newHouse(t *testing.T, o amqp.Options, with ...seamtest.Option) *house {
 // houseOver is a house over a broker of the test's, which it closes.
 func houseOver(t *testing.T, b *seamtest.Broker, o amqp.Options) *house {
 	t.Helper()
+	return houseOnSeam(t, b, b, o)
+}
+
+// houseOnSeam is houseOver where the front end has another seam over the broker.
+func houseOnSeam(t *testing.T, seam front.Core, b *seamtest.Broker, o amqp.Options) *house {
+	t.Helper()
 	h := &house{t: t, broker: b}
 	o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
-	h.front = amqp.New(h.broker, o)
+	h.front = amqp.New(seam, o)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
