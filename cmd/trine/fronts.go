@@ -132,7 +132,8 @@ func (f *fronts) amqp(c *config, seam front.Core, http *admin.Admin, log *slog.L
 	_ = g.Await(known) // later logins wait for the users themselves
 	cancel()
 	a := amqp.New(seam, amqp.Options{Gate: g, LoginFrom: access.From(c.AMQP.LoginFrom), Log: log})
-	tools := api.New(a, api.Options{Log: log})
+	tools := api.New(a, api.Options{Dir: c.Data, Log: log,
+		Disk: func() (free, least int64) { return diskFree(c.Data), diskReserve }})
 	f.closers = append(f.closers, tools.Close)
 	http.Handle("/api/", tools)
 	if c.AMQP.Definitions != "" {

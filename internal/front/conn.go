@@ -70,6 +70,12 @@ type Wire interface {
 	Info() Info
 }
 
+// Metered is a Wire that counts its bytes.
+type Metered interface {
+	// Traffic gives the bytes that came and went so far. Lock held.
+	Traffic() (received, sent uint64)
+}
+
 // Info is what is known of a connection from its first byte on.
 type Info struct {
 	ID     uint64 // unique in this run of the node, never 0

@@ -40,6 +40,8 @@ type socket struct {
 	held     bool // by Wire.Hold
 	pace     Pace // as the Conn was told
 	writing  int  // bytes in the writer's hands
+	received uint64
+	sent     uint64
 	ready    bool
 	heard    bool // the client has said something
 	ending   bool
@@ -143,6 +145,7 @@ func (c *socket) feed(b []byte) {
 		return
 	}
 	c.heard = true
+	c.received += uint64(len(b))
 	if err := c.conn.Feed(c.Now(), b); err != nil {
 		c.end(err)
 	}
@@ -222,6 +225,9 @@ func (c *socket) write() {
 		err := c.send(parts)
 		clear(parts)
 		c.Lock()
+		if err == nil {
+			c.sent += uint64(c.writing)
+		}
 		spare, c.writing = memory, 0
 		if err != nil {
 			c.unsent = err // linger bounds how long the reader goes on
@@ -349,6 +355,8 @@ func (c *socket) Owe(n int) {
 		c.readable.Signal()
 	}
 }
+
+func (c *socket) Traffic() (received, sent uint64) { return c.received, c.sent }
 
 func (c *socket) Hold(on bool) {
 	if c.held = on; !on {

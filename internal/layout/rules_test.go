@@ -199,7 +199,7 @@ func seam(files []*file) (bad []string) {
 // The clients of the drill, the tests and the benchmarks, and what of them is no client: the messages' own codec.
 var (
 	client = regexp.MustCompile(
-		`^github\.com/(rabbitmq/amqp091-go|apache/rocketmq-client-go|twmb/franz-go)(/|$)`)
+		`^github\.com/(rabbitmq/amqp091-go|michaelklishin/rabbit-hole|apache/rocketmq-client-go|twmb/franz-go)(/|$)`)
 	codec = regexp.MustCompile(`^github\.com/twmb/franz-go/pkg/(kmsg|kbin|kerr)(/|$)`)
 )
 

@@ -57,13 +57,32 @@ func (c *conn) name() string {
 }
 
 func (c *conn) info() listed.Connection {
-	host, port := hostPort(c.w.Info().Local)
-	peer, peerPort := hostPort(c.w.Info().Remote)
+	host, port := listed.HostPort(c.w.Info().Local)
+	peer, peerPort := listed.HostPort(c.w.Info().Remote)
+	received, sent := c.traffic()
 	return listed.Connection{Name: c.name(), ID: c.w.Info().ID, Host: host, Port: port, PeerHost: peer,
 		PeerPort: peerPort, Mechanism: c.mechanism, User: c.user, VHost: c.vhost, Client: c.w.Info().Remote.String(),
 		Properties: topology.TableInfo(c.properties), Channels: len(c.channels), ChannelMax: c.chanMax,
 		FrameMax: c.frameMax, HeartbeatS: int(c.heartbeat / core.Second), State: "running",
-		TLS: c.w.Info().TLS != nil, Since: c.since}
+		TLS: c.w.Info().TLS != nil, Since: c.since, Received: received, Sent: sent, Pending: c.w.Out().Len()}
+}
+
+func (c *conn) traffic() (received, sent uint64) {
+	if m, ok := c.w.(front.Metered); ok {
+		return m.Traffic()
+	}
+	return 0, 0
+}
+
+// Traffic calls fn for every open connection of this node, by its id, with the bytes
+// that came and went since it was opened.
+func (f *Front) Traffic(fn func(conn, received, sent uint64)) {
+	for _, c := range f.openConns() {
+		c.w.Lock()
+		received, sent := c.traffic()
+		fn(c.w.Info().ID, received, sent)
+		c.w.Unlock()
+	}
 }
 
 // CloseConnection ends a connection as an operator's doing; false where none of that
@@ -82,16 +101,6 @@ func (f *Front) CloseConnection(name, reason string) bool {
 		}
 	}
 	return false
-}
-
-// RemoveQueue removes a queue and its bindings.
-func (f *Front) RemoveQueue(vhost, name string, done func(error)) {
-	q := f.view.Queue(vhost, name)
-	if q == nil {
-		done(&core.Error{Op: "remove queue", Name: name, Kind: core.NotExist})
-		return
-	}
-	f.core.Cluster().Put(f.view.RemoveQueue(q), func(_ core.Revision, err error) { done(err) })
 }
 
 // DirectSpace sets the ids of connections without a socket apart from those of

@@ -2,7 +2,6 @@ package amqp
 
 import (
 	"cmp"
-	"net"
 	"slices"
 
 	"trine/internal/front/amqp/listed"
@@ -90,12 +89,4 @@ func (cs *consumer) info(ch *listed.Channel) listed.Consumer {
 	return listed.Consumer{Channel: ch, ID: cs.id, Tag: cs.tag, VHost: cs.queue.VHost, Queue: cs.queue.Name,
 		Stream: cs.queue.Stream.ID, Single: single, Acks: !cs.noAck, Exclusive: cs.exclusive,
 		Prefetch: cs.prefetch, Arguments: topology.TableInfo(cs.arguments), Counted: cs.counter.All}
-}
-
-// hostPort takes an address apart.
-func hostPort(a net.Addr) (string, int) {
-	if t, ok := a.(*net.TCPAddr); ok {
-		return t.IP.String(), t.Port
-	}
-	return a.String(), 0
 }

@@ -33,12 +33,15 @@ func (s *server) ownConnections() []object {
 	node := topology.NodeName(s.f.Core().Self().Node)
 	for _, i := range s.f.Connections() {
 		name, _ := i.Properties["connection_name"].(string)
+		received, sent := s.sampler.bytes(i.ID)
 		all = append(all, object{"name": i.Name, "user": i.User, "vhost": i.VHost, "node": node,
 			"user_who_performed_action": i.User, "client_properties": i.Properties,
 			"user_provided_name": name, "channels": i.Channels, "channel_max": i.ChannelMax,
 			"frame_max": i.FrameMax, "timeout": i.HeartbeatS, "state": i.State, "ssl": i.TLS,
 			"protocol": "AMQP 0-9-1", "type": "network", "auth_mechanism": i.Mechanism,
 			"connected_at": i.Since, "host": i.Host, "port": i.Port, "peer_host": i.PeerHost,
+			"recv_oct": i.Received, "send_oct": i.Sent, "send_pend": i.Pending,
+			"recv_oct_details": object{"rate": received}, "send_oct_details": object{"rate": sent},
 			"peer_port": i.PeerPort, "peer_cert_subject": "", "peer_cert_issuer": "",
 			"peer_cert_validity": "", "ssl_protocol": "", "ssl_cipher": "", "ssl_hash": "",
 			"ssl_key_exchange": ""})

@@ -9,6 +9,7 @@ import (
 
 	"trine/internal/core"
 	"trine/internal/front/amqp/direct"
+	kinds "trine/internal/front/amqp/route"
 	"trine/internal/front/amqp/wire"
 )
 
@@ -109,6 +110,9 @@ func (s *server) putExchange(c *call) (any, error) {
 	}
 	if len(c.arg(2)) > wire.ShortMax || len(typ) > wire.ShortMax {
 		return nil, bad("exchange name or type is too long")
+	}
+	if kinds.KindOf(typ) == 0 && typ != kinds.Delayed {
+		return nil, bad("invalid exchange type '" + typ + "'")
 	}
 	there := s.f.View().Exchange(c.arg(1), c.arg(2)) != nil
 	return nil, s.declare(c, there, &wire.ExchangeDeclare{Exchange: c.arg(2), Type: typ,

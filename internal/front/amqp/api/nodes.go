@@ -95,12 +95,29 @@ func (s *server) nodeInfo() object {
 	if s.o.Disk != nil {
 		o["disk_free"], o["disk_free_limit"] = s.o.Disk()
 	}
-	o["mem_breakdown"] = object{"total": object{"rss": rss, "allocated": gauge("/memory/classes/total:bytes"),
+	o["mem_breakdown"] = breakdown(rss)
+	return o
+}
+
+// unknown are the parts of memory that RabbitMQ tells apart and this runtime does not:
+// shown as nothing, since tools insist on them.
+var unknown = []string{"connection_readers", "connection_writers", "connection_channels",
+	"connection_other", "queue_procs", "quorum_queue_procs", "quorum_queue_dlx_procs",
+	"stream_queue_procs", "stream_queue_replica_reader_procs", "stream_queue_coordinator_procs",
+	"plugins", "metadata_store", "other_proc", "metrics", "mgmt_db", "mnesia", "quorum_ets",
+	"metadata_store_ets", "other_ets", "msg_index", "code", "atom"}
+
+// breakdown is where the memory is, as far as this runtime knows it.
+func breakdown(rss uint64) object {
+	o := object{"total": object{"rss": rss, "allocated": gauge("/memory/classes/total:bytes"),
 		"erlang": gauge("/memory/classes/heap/objects:bytes")}, "strategy": "rss",
 		"binary":               gauge("/memory/classes/heap/objects:bytes"),
 		"allocated_unused":     gauge("/memory/classes/heap/free:bytes"),
 		"reserved_unallocated": gauge("/memory/classes/heap/released:bytes"),
 		"other_system":         gauge("/memory/classes/metadata/other:bytes")}
+	for _, name := range unknown {
+		o[name] = 0
+	}
 	return o
 }
 

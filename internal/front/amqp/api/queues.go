@@ -35,12 +35,8 @@ func (s *server) basic(q *topology.QueueInfo, alive map[core.NodeID]bool) object
 	if kind == "mirrored" {
 		kind = topology.Classic
 	}
-	args := q.Arguments
-	if _, ok := args["x-queue-type"]; !ok {
-		args["x-queue-type"] = q.Declared
-	}
 	o := object{"name": q.Name, "vhost": q.VHost, "type": kind, "durable": q.Durable,
-		"exclusive": q.Exclusive, "auto_delete": q.AutoDelete, "arguments": args,
+		"exclusive": q.Exclusive, "auto_delete": q.AutoDelete, "arguments": q.Arguments,
 		"node": topology.NodeName(q.Stream.Leader), "state": s.state(q, alive),
 		"effective_policy_definition": q.Definition,
 		"trine_kind":                  q.Kind, "trine_stream": q.Stream.Name}
@@ -109,6 +105,7 @@ type known struct {
 	s       *server
 	c       *call
 	streams map[string]core.StreamID // by virtual host, 0, name
+	single  map[core.StreamID]bool   // one active consumer at a time
 	infos   map[core.StreamID]core.QueueInfo
 	rates   span
 	lengths span
@@ -140,7 +137,7 @@ func (s *server) queues(c *call) (any, error) {
 }
 
 func (s *server) listed(c *call, host string) (*known, []object, error) {
-	k := &known{s: s, c: c, streams: map[string]core.StreamID{}}
+	k := &known{s: s, c: c, streams: map[string]core.StreamID{}, single: map[core.StreamID]bool{}}
 	var err error
 	if k.rates, err = c.span("msg_rates"); err != nil {
 		return nil, nil, err
@@ -155,6 +152,13 @@ func (s *server) listed(c *call, host string) (*known, []object, error) {
 		}
 		o := s.basic(&q, alive)
 		k.streams[keyOf(o)] = q.Stream.ID
+		if r := q.Stream.Queue; r != nil {
+			k.single[q.Stream.ID] = r.SingleActive
+			if q.Kind == topology.Quorum {
+				o["delivery_limit"] = deliveryLimit(r.DeliveryLimit)
+				o["single_active_consumer_tag"] = nil
+			}
+		}
 		all = append(all, o)
 	}
 	return k, all, nil
@@ -199,7 +203,7 @@ func (k *known) fill(all []object) {
 		key := keyOf(o)
 		id := k.streams[key]
 		if i, ok := k.infos[id]; ok {
-			k.s.counts(o, id, &i)
+			k.s.counts(o, id, &i, k.single[id])
 		}
 		if st := stats[key]; st != nil {
 			if m := st.messages(k.rates, published, deliveries); m != nil {
@@ -218,7 +222,7 @@ const (
 )
 
 // counts adds what a queue says of itself.
-func (s *server) counts(o object, id core.StreamID, i *core.QueueInfo) {
+func (s *server) counts(o object, id core.StreamID, i *core.QueueInfo, single bool) {
 	o["messages_ready"], o["messages_unacknowledged"] = i.Ready, i.Lent
 	o["messages"], o["consumers"] = i.Ready+i.Lent, len(i.Consumers)
 	o["message_bytes_ready"], o["message_bytes"] = i.Bytes, i.Bytes
@@ -232,7 +236,7 @@ func (s *server) counts(o object, id core.StreamID, i *core.QueueInfo) {
 		if c.Credit > 0 {
 			capacity = 1 // somebody could take more
 		}
-		if c.Active && s.single(id) {
+		if c.Active && single {
 			o["single_active_consumer_tag"] = c.Tag
 		}
 	}
@@ -243,13 +247,12 @@ func (s *server) counts(o object, id core.StreamID, i *core.QueueInfo) {
 	o["messages_unacknowledged_details"] = object{"rate": rate[1]}
 }
 
-func (s *server) single(id core.StreamID) bool {
-	for _, st := range s.f.Core().Streams().List(topology.StreamPrefix) {
-		if st.ID == id {
-			return st.Queue != nil && st.Queue.SingleActive
-		}
+// deliveryLimit shows a limit as RabbitMQ does.
+func deliveryLimit(n int32) any {
+	if n < 0 {
+		return "unlimited"
 	}
-	return false
+	return n
 }
 
 // inspectAll asks queues for their counts, all at once; those that do not answer soon

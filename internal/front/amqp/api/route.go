@@ -162,6 +162,9 @@ func (s *server) answer(c *call, found *route, others bool) (any, error) {
 	case !c.is(found.who):
 		return nil, mayNot(lacks[found.who])
 	case found.inHost && !s.f.View().HasHost(c.arg(1)):
+		if c.Method == http.MethodPut || c.Method == http.MethodPost {
+			return nil, notFound("vhost_not_found")
+		}
 		return nil, errNone
 	case found.inHost && !c.is(administrators) && !s.enters(c, c.arg(1)):
 		return nil, mayNot("User not authorised to access virtual host")

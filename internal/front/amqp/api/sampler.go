@@ -31,6 +31,7 @@ type sampler struct {
 	mu       sync.Mutex // guards all below
 	tallies  map[*topology.Tally]*series
 	channels map[channelKey]*series
+	traffic  map[uint64]*series // of connections: Published is what came, Routed what went
 	total    series
 	churn    [churns]series
 	last     int64 // when, in ms
@@ -55,7 +56,7 @@ type sample struct {
 
 func newSampler(f *amqp.Front) *sampler {
 	s := &sampler{f: f, stop: make(chan struct{}), tallies: map[*topology.Tally]*series{},
-		channels: map[channelKey]*series{}}
+		channels: map[channelKey]*series{}, traffic: map[uint64]*series{}}
 	s.take(time.Now())
 	s.done.Go(s.run) // waited for by close
 	return s
@@ -91,6 +92,10 @@ func (s *sampler) take(now time.Time) {
 		keep(s.channels, channelKey{conn, number}, at, *all)
 	})
 	s.f.View().Tallies(func(t *topology.Tally) { keep(s.tallies, t, at, t.Read()) })
+	s.f.Traffic(func(conn, received, sent uint64) {
+		keep(s.traffic, conn, at, topology.Tallied{received, sent})
+	})
+	forget(s.traffic, at)
 	forget(s.channels, at)
 	forget(s.tallies, at)
 	s.total.add(at, s.f.Counted(), nodeSamplesMax)
@@ -166,6 +171,14 @@ func (s *sampler) channel(k channelKey, now topology.Tallied, samples bool) stat
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.channels[k].stat(now, samples)
+}
+
+// bytes gives how fast bytes come and go on a connection, a second.
+func (s *sampler) bytes(conn uint64) (received, sent float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.traffic[conn].stat(topology.Tallied{}, false)
+	return st.Rates[0], st.Rates[1]
 }
 
 func (s *sampler) node(samples bool) (total stat, churn [churns]stat) {

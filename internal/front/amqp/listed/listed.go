@@ -4,6 +4,7 @@ package listed
 
 import (
 	"fmt"
+	"net"
 
 	"trine/internal/core"
 	"trine/internal/front/amqp/topology"
@@ -29,6 +30,9 @@ type Connection struct {
 	State      string
 	TLS        bool
 	Since      core.Stamp
+	Received   uint64 // bytes
+	Sent       uint64 // bytes
+	Pending    int    // bytes that wait to be sent
 }
 
 // Channel is one channel of this node, for those who operate it.
@@ -64,4 +68,12 @@ type Consumer struct {
 	Prefetch  int
 	Arguments map[string]any
 	Counted   topology.Tallied
+}
+
+// HostPort takes an address apart.
+func HostPort(a net.Addr) (string, int) {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.IP.String(), t.Port
+	}
+	return a.String(), 0
 }
