@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"trine/internal/core"
 	"trine/internal/front/amqp/listed"
 	"trine/internal/front/amqp/topology"
 )
@@ -88,5 +89,5 @@ func (cs *consumer) info(ch *listed.Channel) listed.Consumer {
 	single := cs.queue.Stream.Queue != nil && cs.queue.Stream.Queue.SingleActive
 	return listed.Consumer{Channel: ch, ID: cs.id, Tag: cs.tag, VHost: cs.queue.VHost, Queue: cs.queue.Name,
 		Stream: cs.queue.Stream.ID, Single: single, Acks: !cs.noAck, Exclusive: cs.exclusive,
-		Prefetch: cs.prefetch, Arguments: topology.TableInfo(cs.arguments), Counted: cs.counter.All}
+		Prefetch: cs.prefetch, TimeoutMs: int64(cs.timeout / core.Millisecond), Arguments: topology.TableInfo(cs.arguments), Counted: cs.counter.All}
 }

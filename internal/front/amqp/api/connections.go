@@ -75,10 +75,6 @@ func (s *server) ownChannels(samples bool) []object {
 	return all
 }
 
-// consumerTimeoutMs is RabbitMQ's default of how long a delivery may wait for its
-// acknowledgement. Here it may wait for ever: 0.
-const consumerTimeoutMs = 0
-
 func (s *server) ownConsumers() []object {
 	all := []object{}
 	node := topology.NodeName(s.f.Core().Self().Node)
@@ -86,7 +82,7 @@ func (s *server) ownConsumers() []object {
 		ch := i.Channel
 		all = append(all, object{"consumer_tag": i.Tag, "ack_required": i.Acks, "exclusive": i.Exclusive,
 			"prefetch_count": i.Prefetch, "arguments": i.Arguments, "active": true, "activity_status": "up",
-			"consumer_timeout": consumerTimeoutMs, "queue": object{"name": i.Queue, "vhost": i.VHost},
+			"consumer_timeout": i.TimeoutMs, "queue": object{"name": i.Queue, "vhost": i.VHost},
 			"single": i.Single, "id": i.ID, "delivered": i.Counted,
 			"channel_details": object{"name": ch.Name(), "number": ch.Number, "node": node,
 				"user": ch.Connection.User, "connection_name": ch.Connection.Name,

@@ -66,6 +66,7 @@ type Consumer struct {
 	Acks      bool
 	Exclusive bool
 	Prefetch  int
+	TimeoutMs int64 // how long it may hold a message; 0: for ever
 	Arguments map[string]any
 	Counted   topology.Tallied
 }
