@@ -166,3 +166,17 @@ func TestDefinitionsComeInAsAForm(t *testing.T) {
 		t.Errorf("21 MiB: %d", status)
 	}
 }
+
+// TestDefinitionsOfTrineWereTakenByRabbitMQ: what RabbitMQ gave back after it took Trine's
+// definitions is what it was given, and what Trine gives still.
+func TestDefinitionsOfTrineWereTakenByRabbitMQ(t *testing.T) {
+	ours, err := os.ReadFile("testdata/definitions/trine.json")
+	ok(t, err)
+	theirs, err := os.ReadFile("testdata/definitions/trine-in-rabbitmq-4.0.5.json")
+	ok(t, err)
+	compare(t, theirs, ours)
+	at := gatedHouse(t).api(t)
+	bringIn(t, at, "definitions", theirs)
+	_, out := ask(t, at, "GET", "definitions", "", nil)
+	compare(t, out, ours)
+}
