@@ -127,7 +127,7 @@ func (w *waiting) still(ctx context.Context, c *cluster, what string, n int) err
 	if err := pause(ctx, w.rest); err != nil {
 		return err
 	}
-	h, err := c.holds(ctx, strings.ReplaceAll(what, " ", "-"))
+	h, err := c.holds(ctx, slug(what))
 	if err != nil {
 		return err
 	}

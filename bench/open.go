@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -236,6 +237,9 @@ func (c *cluster) holds(ctx context.Context, name string) (h held, err error) {
 	h.disk = onDisk(c.dir) / float64(c.row.nodes)
 	return h, nil
 }
+
+// slug is a text as part of a file's name.
+func slug(s string) string { return strings.ReplaceAll(strings.ReplaceAll(s, ",", ""), " ", "-") }
 
 // collect has a node collect its garbage.
 func (c *cluster) collect(ctx context.Context, node int, name string) error {

@@ -107,7 +107,7 @@ func (m *manyQueues) still(ctx context.Context, c *cluster, what string, empty h
 	}
 	used, _ := watch()
 	share := used.Seconds() / time.Since(began).Seconds()
-	h, err := c.holds(ctx, "rest")
+	h, err := c.holds(ctx, slug(what))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package journal
 import (
 	"fmt"
 	"path"
+	"slices"
 
 	"trine/internal/core"
 )
@@ -197,7 +198,7 @@ func (m *move) apply(ps []part) []part {
 		}
 		out = append(out, p)
 	}
-	return out
+	return slices.Clone(out) // most were of the files that go: their room goes too
 }
 
 func same(a, b *part) bool { return a.kind == b.kind && a.file == b.file && a.pos == b.pos }

@@ -350,11 +350,22 @@ type syncs struct {
 // sync calls done once all that was agreed before is applied here.
 func (s *Shard) sync(done func(error)) {
 	s.syncs.next = append(s.syncs.next, done)
-	s.timers.add(s.now.Mono+proposeWait, func() { s.syncExpired() })
+	s.timeSyncs()
 	s.askSync()
 }
 
+// timeSyncs has one timer for all that waits: every dead letter asks.
+func (s *Shard) timeSyncs() {
+	if !s.syncTimed {
+		s.syncTimed = true
+		s.timers.add(s.now.Mono+proposeWait, s.syncExpired)
+	}
+}
+
 func (s *Shard) syncExpired() {
+	if s.syncTimed = false; len(s.syncs.now)+len(s.syncs.next) > 0 {
+		s.timeSyncs()
+	}
 	if !s.agreed.leads && s.catalogLeader() == 0 {
 		all := append(s.syncs.now, s.syncs.next...)
 		s.syncs = syncs{}

@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"slices"
+
 	"trine/internal/core"
 	"trine/internal/core/record"
 )
@@ -16,7 +18,7 @@ type target struct {
 	landed   int32 // the last sequence that holds; -1: none does yet
 	gathered []gathered
 	ack      core.Ack
-	builder  record.Builder
+	builder  *record.Builder // of the batch that is open
 	open     bool
 	flights  []*flight
 
@@ -120,7 +122,7 @@ func (s *Shard) gather(t *target, a *core.Append) {
 		s.closeBatch(t)
 	}
 	if !t.open {
-		t.open, t.ack = true, core.AckNone
+		t.open, t.ack, t.builder = true, core.AckNone, s.freeBuilder()
 		t.builder.Reset(s.session, t.seq, s.now.Wall)
 	}
 	for i := range a.Records {
@@ -131,6 +133,19 @@ func (s *Shard) gather(t *target, a *core.Append) {
 	s.touch(t)
 }
 
+// buildersKept is how many builders wait for the next batch: a stream that rests has none.
+const buildersKept = 32
+
+func (s *Shard) freeBuilder() *record.Builder {
+	n := len(s.builders)
+	if n == 0 {
+		return new(record.Builder)
+	}
+	b := s.builders[n-1]
+	s.builders = s.builders[:n-1]
+	return b
+}
+
 // stronger gives the level that satisfies both.
 func stronger(a, b core.Ack) core.Ack { return min(a, b) }
 
@@ -138,8 +153,11 @@ func stronger(a, b core.Ack) core.Ack { return min(a, b) }
 func (s *Shard) closeBatch(t *target) {
 	f := &flight{t: t, seq: t.seq, count: int32(t.builder.Len()), ack: t.ack, batch: t.builder.Finish(),
 		parts: append([]gathered(nil), t.gathered...), since: s.now.Mono}
+	if len(s.builders) < buildersKept {
+		s.builders = append(s.builders, t.builder)
+	}
 	clear(t.gathered)
-	t.gathered, t.open = t.gathered[:0], false
+	t.gathered, t.open, t.builder = t.gathered[:0], false, nil
 	t.seq = nextSequence(t.seq, f.count)
 	t.flights = append(t.flights, f)
 }
@@ -238,7 +256,7 @@ func (s *Shard) landed(f *flight, done core.Appended, err *core.Error) {
 		if kind == core.Duplicate {
 			done.Base, err = -1, nil
 		}
-		t.flights = append(t.flights[:at], t.flights[at+1:]...)
+		t.flights = slices.Delete(t.flights, at, at+1)
 		t.landed = f.last()
 		if !f.told {
 			s.tellParts(f, done, nil)
@@ -257,7 +275,7 @@ func (s *Shard) landed(f *flight, done core.Appended, err *core.Error) {
 	default:
 		// Nothing was appended, nor was what came behind it: that is sent again, and says
 		// that this one is not coming.
-		t.flights = append(t.flights[:at], t.flights[at+1:]...)
+		t.flights = slices.Delete(t.flights, at, at+1)
 		if !f.told {
 			s.tellParts(f, done, err)
 		}

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"slices"
 	"sort"
 
 	"trine/internal/core"
@@ -392,7 +393,7 @@ func (s *Shard) settled(t *target, f *settleFlight, err *core.Error) {
 		s.again(t)
 		return
 	}
-	t.settles = append(t.settles[:at], t.settles[at+1:]...)
+	t.settles = slices.Delete(t.settles, at, at+1)
 	s.dropGone(t)
 	for _, w := range f.to {
 		s.out.Answers = append(s.out.Answers, Answer{Settler: w.to, Token: w.token, Err: orNil(err)})

@@ -6,6 +6,7 @@ import (
 	"trine/internal/core"
 	"trine/internal/core/catalog"
 	"trine/internal/core/queue"
+	"trine/internal/core/record"
 	"trine/internal/core/replica"
 )
 
@@ -66,10 +67,12 @@ type Shard struct {
 	requests   map[uint64]*request
 	targets    map[core.StreamID]*target
 	touched    []*target
-	pending    []*target // which every beat looks at: with something under way, or owed
+	builders   []*record.Builder // free
+	pending    []*target         // which every beat looks at: with something under way, or owed
 	holdings   map[core.ConsumerID]*holding
 	proposals  proposals
 	syncs      syncs
+	syncTimed  bool // a timer for them runs
 	leaving    *leaving
 	doubtsSelf bool // as it was shown: this node doubts itself
 	cramped    bool // its disk has hardly room for more
