@@ -105,6 +105,17 @@ func excused(at time.Duration, ws []Window) bool {
 	})
 }
 
+// unflagged leaves out what was delivered as given before. A consumer of the broken node may
+// have held it, seen or not, until that node was held dead; another had later ones meanwhile.
+func unflagged(gots []Got) (out []Got) {
+	for _, g := range gots {
+		if !g.Again {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
 // reordered counts messages whose first appearance in a part came after that of a
 // later one of their producer.
 func reordered(gots []Got) (n int) {

@@ -95,6 +95,20 @@ func TestWhatWasSettledMayNotReturn(t *testing.T) {
 	}
 }
 
+func TestOnlyWhatIsFlaggedMayComeLateToTheDeadNodesClients(t *testing.T) {
+	for again, want := range map[bool]int{true: 0, false: 1} {
+		e := evidence(4)
+		e.Gots[1].Again = again
+		e.Gots = append(append(e.Gots[:1:1], e.Gots[2:]...), e.Gots[1])
+		if n := reordered(unflagged(e.Gots)); n != want {
+			t.Errorf("flagged %v: %d out of order, want %d", again, n, want)
+		}
+		if n := reordered(e.Gots); n != 1 {
+			t.Errorf("flagged %v: all in all %d out of order, want 1", again, n)
+		}
+	}
+}
+
 func TestWhatWasRefusedMayNotBeThere(t *testing.T) {
 	for name, check := range checks {
 		e := evidence(10)

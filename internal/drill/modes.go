@@ -43,7 +43,7 @@ type Mode struct {
 
 	Judged  bool // its gaps have goals
 	Patient bool // a killed node stays away until these clients go on without it
-	Dead    bool // clients are connected to the node that is broken
+	Dead    bool // clients are connected to the node that is broken: what they held may come late, flagged
 	Changes []Change
 	groups  seatOf // RocketMQ: of whose broker groups it takes possession
 	open    func() workload

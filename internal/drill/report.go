@@ -298,7 +298,11 @@ func Markdown(w io.Writer, rows []Row) error {
 		if lose == "" {
 			lose = "nothing"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", m.Name, m.Says, lose, yes[m.MayRepeat], yes[m.MayReorder])
+		late := yes[m.MayReorder]
+		if m.Dead && m.Queue {
+			late = "what the broken node's consumers held, flagged redelivered"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", m.Name, m.Says, lose, yes[m.MayRepeat], late)
 	}
 	b.WriteString("\nNo mode may deliver a settled message again, or keep what it refused.\n\n## Faults\n\n" +
 		"| fault | what happens |\n|---|---|\n")

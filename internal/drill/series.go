@@ -195,6 +195,9 @@ func (t *track) judge(err error, crashed []int) Result {
 	e := t.p.ledger.Evidence()
 	if t.m.Queue {
 		r.Verdict = CheckQueue(e, ws)
+		if t.m.Dead {
+			r.Verdict.Reordered = reordered(unflagged(e.Gots))
+		}
 	} else {
 		r.Verdict = CheckLog(e)
 	}
