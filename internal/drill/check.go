@@ -105,11 +105,17 @@ func excused(at time.Duration, ws []Window) bool {
 	})
 }
 
-// unflagged leaves out what was delivered as given before. A consumer of the broken node may
-// have held it, seen or not, until that node was held dead; another had later ones meanwhile.
-func unflagged(gots []Got) (out []Got) {
-	for _, g := range gots {
-		if !g.Again {
+// firmly gives the deliveries whose order is promised to clients of the broken node. Not of
+// those flagged as given before: a consumer of that node may have held them, seen or not, until
+// it was held dead, and another had later ones meanwhile. Nor of what was never confirmed: it
+// stood in a connection that its publisher had given up, and was taken in late.
+func firmly(e Evidence) (out []Got) {
+	acked := map[message]bool{}
+	for _, s := range e.Sends {
+		acked[message{s.Producer, s.Seq}] = s.Outcome == Acked
+	}
+	for _, g := range e.Gots {
+		if !g.Again && acked[message{g.Producer, g.Seq}] {
 			out = append(out, g)
 		}
 	}

@@ -95,16 +95,25 @@ func TestWhatWasSettledMayNotReturn(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatIsFlaggedMayComeLateToTheDeadNodesClients(t *testing.T) {
-	for again, want := range map[bool]int{true: 0, false: 1} {
+func TestToTheDeadNodesClientsOnlySomeMayComeLate(t *testing.T) {
+	for _, c := range []struct {
+		what    string
+		again   bool
+		outcome Outcome
+		want    int
+	}{
+		{"confirmed, not flagged", false, Acked, 1},
+		{"flagged", true, Acked, 0},
+		{"never confirmed", false, Unknown, 0},
+	} {
 		e := evidence(4)
-		e.Gots[1].Again = again
+		e.Gots[1].Again, e.Sends[1].Outcome = c.again, c.outcome
 		e.Gots = append(append(e.Gots[:1:1], e.Gots[2:]...), e.Gots[1])
-		if n := reordered(unflagged(e.Gots)); n != want {
-			t.Errorf("flagged %v: %d out of order, want %d", again, n, want)
+		if n := reordered(firmly(e)); n != c.want {
+			t.Errorf("%s: %d out of order, want %d", c.what, n, c.want)
 		}
 		if n := reordered(e.Gots); n != 1 {
-			t.Errorf("flagged %v: all in all %d out of order, want 1", again, n)
+			t.Errorf("%s: all in all %d out of order, want 1", c.what, n)
 		}
 	}
 }

@@ -300,7 +300,7 @@ func Markdown(w io.Writer, rows []Row) error {
 		}
 		late := yes[m.MayReorder]
 		if m.Dead && m.Queue {
-			late = "what the broken node's consumers held, flagged redelivered"
+			late = "what the broken node's consumers held (flagged), and what was never confirmed"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", m.Name, m.Says, lose, yes[m.MayRepeat], late)
 	}

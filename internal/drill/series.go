@@ -196,7 +196,7 @@ func (t *track) judge(err error, crashed []int) Result {
 	if t.m.Queue {
 		r.Verdict = CheckQueue(e, ws)
 		if t.m.Dead {
-			r.Verdict.Reordered = reordered(unflagged(e.Gots))
+			r.Verdict.Reordered = reordered(firmly(e))
 		}
 	} else {
 		r.Verdict = CheckLog(e)
