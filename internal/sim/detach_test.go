@@ -50,3 +50,25 @@ func leavesDuringPause(t *testing.T, p core.Policy, out, at core.Time) {
 		t.Fatalf("the other consumer has %s, %d of them as given before", ends, other.again)
 	}
 }
+
+// TestALeaverIsAnsweredOnce: the queue goes while its leader still owes the answer.
+func TestALeaverIsAnsweredOnce(t *testing.T) {
+	w := start(t, 1, 3)
+	st := define(t, w, w.Nodes[0], core.Definition{Name: "q", Policy: core.Single(core.FlushEach),
+		At: []core.NodeID{3}, Queue: &core.QueueSettings{TTLMs: -1, DeliveryLimit: -1}})
+	ledEverywhere(w, "q")
+	leaver := attach(t, w, w.Nodes[1], st, 1, 3, false)
+	w.Nodes[2].Pause()
+	told, removed := 0, false
+	leaver.n.Ask(&shard.Ask{Detach: &core.DetachAsk{Stream: st.ID, Consumer: core.Consumer{ID: 1}},
+		Done: func(error) { told++ }})
+	leaver.n.Ask(&shard.Ask{Name: "q", Remove: true, Done: func(err error) { removed = err == nil }})
+	if !w.Until(core.Second, func() bool { return removed && told == 1 }) {
+		t.Fatalf("removed %v, told %d times", removed, told)
+	}
+	w.Nodes[2].Resume()
+	w.Run(2 * core.Second)
+	if told != 1 {
+		t.Fatalf("the leaver was told %d times", told)
+	}
+}

@@ -330,8 +330,9 @@ func (s *Shard) gone(st *core.Stream) {
 		}
 	}
 	for _, d := range t.detaches {
-		if d.done != nil {
-			d.done()
+		if done := d.done; done != nil {
+			d.done = nil // its leader may answer yet
+			done()
 		}
 	}
 	for _, hd := range t.holdings {
