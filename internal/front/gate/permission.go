@@ -96,11 +96,9 @@ func (b *book) readPermission(d core.Document, rest string) error {
 	if d.Value == nil {
 		return nil
 	}
+	b.grants[d.Key] = nil // also of one that cannot be read: it gives nothing, nor does what is installed
 	var p permission
 	if err := decode(d, &p.V, &p); err != nil || p.Removed {
-		if err == nil {
-			b.grants[d.Key] = nil
-		}
 		return err
 	}
 	g := &Grant{user, tenant, p.Permission}

@@ -132,6 +132,10 @@ func TestWhatGuestMayIsTakenAwayForGood(t *testing.T) {
 	if grants() != "" || g.Enter("guest", "/") {
 		t.Errorf("taken away: %q", grants())
 	}
+	put(t, b, core.Change{Key: "gate/permission/guest//", Value: []byte(`{"v":99,"configure":".*"}`)})
+	if grants() != "" || g.Enter("guest", "/") {
+		t.Errorf("by a document that cannot be read: %q", grants())
+	}
 	put(t, b, g.Snapshot().RemoveUser("guest")...)
 	put(t, b, user(t, "guest", "other"))
 	if grants() != "" || g.Enter("guest", "/") {
