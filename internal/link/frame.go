@@ -11,8 +11,8 @@ import (
 // Version is the version of frames and messages that this program speaks;
 // VersionMin is the oldest that it can speak.
 const (
-	Version    = 1
-	VersionMin = 1
+	Version    = 2 // 2: a Beat says whether its sender's disk is cramped
+	VersionMin = 2
 )
 
 // HeaderSize is the length of a frame without its payload.

@@ -325,7 +325,8 @@ func TestVersionsMeetOrDoNot(t *testing.T) {
 	for _, c := range []struct {
 		oldest, newest uint8
 		ok             bool
-	}{{1, 1, true}, {1, 9, true}, {2, 9, false}, {0, 0, false}} {
+	}{{Version, Version, true}, {1, 9, true}, {VersionMin - 1, VersionMin - 1, false},
+		{Version + 1, 9, false}, {0, 0, false}} {
 		if _, ok := (Hello{Oldest: c.oldest, Newest: c.newest}).Common(); ok != c.ok {
 			t.Errorf("%d to %d: %v", c.oldest, c.newest, ok)
 		}
