@@ -273,7 +273,7 @@ func call(t *testing.T, address string, h wire.Hello) wire.Hello {
 
 func TestHellosThatDoNotFitAreRefusedWithTheReason(t *testing.T) {
 	a, b, _ := pairOf(t)
-	good := wire.Hello{Oldest: 1, Newest: 1, Cluster: 5, Calls: 2, Purpose: wire.ForProbe,
+	good := wire.Hello{Oldest: wire.VersionMin, Newest: wire.Version, Cluster: 5, Calls: 2, Purpose: wire.ForProbe,
 		Peer: core.Peer{Node: 3, Disk: 103, Incarnation: 9}}
 	if back := call(t, b.Address(), good); back.Refusal != wire.Accepted || back.Peer != b.self {
 		t.Fatalf("a good one: %+v", back)
@@ -305,7 +305,7 @@ func TestHellosThatDoNotFitAreRefusedWithTheReason(t *testing.T) {
 
 func TestStrangersAndGarbageAreClosedAndHarmNothing(t *testing.T) {
 	a, b, _ := pairOf(t)
-	hello := wire.AppendHello(nil, wire.Hello{Oldest: 1, Newest: 1, Cluster: 5, Calls: 2,
+	hello := wire.AppendHello(nil, wire.Hello{Oldest: wire.VersionMin, Newest: wire.Version, Cluster: 5, Calls: 2,
 		Peer: core.Peer{Node: 1, Disk: 101, Incarnation: a.self.Incarnation}})
 	for _, bytes := range [][]byte{
 		[]byte("GET / HTTP/1.1\r\n\r\n"), {0}, {}, []byte("TRIN\xff\xff"), []byte("TRIN\x00\x00"),
